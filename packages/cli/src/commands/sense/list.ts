@@ -1,0 +1,16 @@
+/**
+ * `nerve sense list`
+ */
+import * as ControlClient from "@nerve/node/control/ControlClient"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Global from "../../flags/Global.ts"
+import { show } from "../../output/Show.ts"
+import * as Views from "../../render/Views.ts"
+
+export const list = Command.make("list", {}, () =>
+  Effect.gen(function* () {
+    const { senses } = yield* ControlClient.use(yield* Global.workspace, (client) => client.GetStatus())
+    return yield* show(senses, Views.senses)
+  })
+).pipe(Command.withDescription("List the senses with their state"))

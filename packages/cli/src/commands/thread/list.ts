@@ -1,0 +1,39 @@
+/**
+ * `nerve thread list`
+ */
+import { RunStatus } from "@nerve/core/domain/Thread"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Global from "../../flags/Global.ts"
+import { positive } from "../../flags/Time.ts"
+import * as History from "../../history/History.ts"
+import { show } from "../../output/Show.ts"
+import * as Views from "../../render/Views.ts"
+
+export const list = Command.make(
+  "list",
+  {
+    workflow: Flag.String("workflow").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("Only threads of this workflow"),
+      Flag.optional
+    ),
+    status: Flag.Literals("status", RunStatus.literals).pipe(
+      Flag.withDescription("Only threads in this state"),
+      Flag.optional
+    ),
+    limit: positive("limit").pipe(Flag.withDescription("At most so many, 20 unless told"), Flag.withDefault(20))
+  },
+  ({ limit, status, workflow }) =>
+    Effect.gen(function* () {
+      const query: History.ThreadQuery = {
+        limit,
+        ...(Option.isSome(workflow) ? { workflow: workflow.value } : {}),
+        ...(Option.isSome(status) ? { status: status.value } : {})
+      }
+      const runs = yield* History.use(yield* Global.workspace, (history) => history.threads(query))
+      return yield* show(runs, Views.threads)
+    })
+).pipe(Command.withDescription("List threads, the newest first"))

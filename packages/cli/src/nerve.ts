@@ -1,0 +1,21 @@
+/**
+ * The command tree.
+ */
+import * as Command from "effect/cli/Command"
+import { dev } from "./commands/dev.ts"
+import { logs } from "./commands/logs.ts"
+import { sense } from "./commands/sense/index.ts"
+import { status } from "./commands/status.ts"
+import { thread } from "./commands/thread/index.ts"
+import { validate } from "./commands/validate.ts"
+import { workflow } from "./commands/workflow/index.ts"
+import * as Global from "./flags/Global.ts"
+
+export const nerve = Command.make("nerve").pipe(
+  Command.withDescription(
+    "Runs senses and workflows in supervised worker processes.\n" +
+      "  Exit codes: 0 done, 1 failed, 2 usage mistake, 130 interrupted."
+  ),
+  Command.withSubcommands([dev, validate, status, logs, sense, workflow, thread]),
+  Command.withGlobalFlags(Global.all)
+)

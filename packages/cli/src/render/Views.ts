@@ -1,0 +1,210 @@
+/**
+ * The daemon's senses, workflows and workers, and threads, as tables and pages. Pure.
+ */
+import type { RunStatus, ThreadMessage, WorkflowRun } from "@nerve/core/domain/Thread"
+import type { Problem } from "@nerve/core/domain/Problem"
+import type { DaemonStatus, SenseView, ThreadDetail, WorkerView, WorkflowView } from "@nerve/core/wire/ControlRpcs"
+import type { Style } from "./Style.ts"
+import * as Table from "./Table.ts"
+import { count, oneLine, safe } from "./Text.ts"
+import { relative, span } from "./Time.ts"
+
+/** Now, in milliseconds since the Unix epoch, and how to colour. */
+export interface Look {
+  readonly now: number
+  readonly style: Style
+}
+
+const senseStatus = (style: Style, status: SenseView["status"]): string => {
+  switch (status) {
+    case "ok":
+      return style.green(status)
+    case "running":
+      return style.cyan(status)
+    case "waiting":
+      return style.yellow(status)
+    case "failed":
+      return style.red(status)
+  }
+}
+
+const trigger = (sense: SenseView): string =>
+  [
+    ...(sense.intervalMs === null ? [] : [`every ${span(sense.intervalMs)}`]),
+    ...(sense.on.length === 0 ? [] : [`on ${sense.on.join(", ")}`])
+  ].join(", ") || "by trigger"
+
+/** Problems under the table that they belong to. */
+const problems = (items: ReadonlyArray<{ readonly name: string; readonly problem: Problem | null }>, style: Style) =>
+  items.flatMap(({ name, problem }) =>
+    problem === null
+      ? []
+      : [
+          `${style.red(`${name}: ${safe(problem.message)}`)}${problem.file === null ? "" : ` (${problem.file})`}`,
+          ...(problem.hint === "" ? [] : [`  ${safe(problem.hint)}`])
+        ]
+  )
+
+const withProblems = (
+  table: string,
+  items: ReadonlyArray<{ readonly name: string; readonly problem: Problem | null }>,
+  style: Style
+): string => {
+  const lines = problems(items, style)
+  return lines.length === 0 ? table : [table, "", ...lines].join("\n")
+}
+
+export const senses = (items: ReadonlyArray<SenseView>, { now, style }: Look): string =>
+  withProblems(
+    Table.render<SenseView>(
+      [
+        { title: "SENSE", value: (sense) => sense.name },
+        { title: "GROUP", value: (sense) => sense.group },
+        { title: "STATUS", value: (sense) => senseStatus(style, sense.status) },
+        { title: "RUNS", value: trigger },
+        { title: "LAST", value: (sense) => relative(sense.lastAt, now) },
+        { title: "NEXT", value: (sense) => relative(sense.nextAt, now) },
+        { title: "COMPUTES", value: (sense) => String(sense.computes), align: "right" },
+        { title: "SIGNALS", value: (sense) => String(sense.signals), align: "right" },
+        { title: "ERRORS", value: (sense) => String(sense.errors), align: "right" }
+      ],
+      items,
+      style
+    ),
+    items,
+    style
+  )
+
+export const workflows = (items: ReadonlyArray<WorkflowView>, { style }: Look): string =>
+  withProblems(
+    Table.render<WorkflowView>(
+      [
+        { title: "WORKFLOW", value: (workflow) => workflow.name },
+        { title: "ACTIVE", value: (workflow) => `${workflow.active} of ${workflow.concurrency}`, align: "right" },
+        {
+          title: "QUEUED",
+          value: (workflow) => (workflow.overflow === "drop" ? "-" : `${workflow.queued} of ${workflow.maxQueue}`),
+          align: "right"
+        },
+        { title: "OVERFLOW", value: (workflow) => workflow.overflow },
+        { title: "ROLES", value: (workflow) => workflow.roles.join(", ") || "-" }
+      ],
+      items,
+      style
+    ),
+    items,
+    style
+  )
+
+const workerState = (style: Style, state: WorkerView["state"]): string => {
+  switch (state) {
+    case "ready":
+      return style.green(state)
+    case "given-up":
+      return style.red(state)
+    case "backoff":
+      return style.yellow(state)
+    case "starting":
+    case "draining":
+    case "stopped":
+      return state
+  }
+}
+
+export const workers = (items: ReadonlyArray<WorkerView>, { style }: Look): string =>
+  Table.render<WorkerView>(
+    [
+      { title: "WORKER", value: (worker) => worker.key },
+      { title: "STATE", value: (worker) => workerState(style, worker.state) },
+      { title: "PID", value: (worker) => (worker.pid === null ? "-" : String(worker.pid)), align: "right" },
+      { title: "STARTS", value: (worker) => String(worker.incarnation), align: "right" },
+      { title: "CRASHES", value: (worker) => String(worker.crashes), align: "right" }
+    ],
+    items,
+    style
+  )
+
+/** The whole daemon. */
+export const status = (daemon: DaemonStatus, look: Look): string =>
+  [
+    `${look.style.bold(`nerve ${daemon.version}`)}  pid ${daemon.pid} on ${daemon.hostname}, up ${span(daemon.uptimeMs)}`,
+    daemon.workspace,
+    "",
+    senses(daemon.senses, look),
+    "",
+    workflows(daemon.workflows, look),
+    "",
+    workers(daemon.workers, look)
+  ].join("\n")
+
+const runStatus = (style: Style, value: RunStatus): string => {
+  switch (value) {
+    case "completed":
+      return style.green(value)
+    case "failed":
+    case "crashed":
+      return style.red(value)
+    case "dropped":
+    case "interrupted":
+    case "killed":
+      return style.yellow(value)
+    case "queued":
+    case "started":
+      return style.cyan(value)
+  }
+}
+
+const took = (run: WorkflowRun, now: number): string =>
+  run.startedAt === null ? "-" : span((run.endedAt ?? now) - run.startedAt)
+
+export const threads = (items: ReadonlyArray<WorkflowRun>, { now, style }: Look): string =>
+  Table.render<WorkflowRun>(
+    [
+      { title: "THREAD", value: (run) => run.threadId },
+      { title: "WORKFLOW", value: (run) => run.workflow },
+      { title: "STATUS", value: (run) => runStatus(style, run.status) },
+      { title: "EXIT", value: (run) => (run.exitCode === null ? "-" : String(run.exitCode)), align: "right" },
+      { title: "ROUNDS", value: (run) => String(run.rounds), align: "right" },
+      { title: "CREATED", value: (run) => relative(run.createdAt, now) },
+      { title: "TOOK", value: (run) => took(run, now), align: "right" },
+      { title: "PROMPT", value: (run) => oneLine(run.prompt, 40) }
+    ],
+    items,
+    style
+  )
+
+/** Nothing worth a line. */
+const isEmpty = (meta: ThreadMessage["meta"]): boolean =>
+  meta === null || (typeof meta === "object" && Object.keys(meta).length === 0)
+
+const round = (message: ThreadMessage, style: Style): ReadonlyArray<string> => [
+  "",
+  `${style.bold(`${message.round}. ${message.role}`)}`,
+  ...safe(message.content)
+    .trimEnd()
+    .split("\n")
+    .map((line) => (line === "" ? "" : `   ${line}`)),
+  ...(isEmpty(message.meta) ? [] : [style.dim(`   meta: ${oneLine(JSON.stringify(message.meta), 400)}`)])
+]
+
+/** A thread as a page: what is known of the run, then every round in full. */
+export const thread = ({ messages, run }: ThreadDetail, { now, style }: Look): string =>
+  [
+    `${style.bold(run.threadId)}  ${run.workflow}  ${runStatus(style, run.status)}${
+      run.exitCode === null ? "" : ` (exit code ${run.exitCode})`
+    }`,
+    ...(run.reason === "" ? [] : [safe(run.reason)]),
+    [
+      `created ${relative(run.createdAt, now)}`,
+      `took ${took(run, now)}`,
+      `${count(run.rounds, "round")} of at most ${run.maxRounds}`,
+      ...(run.crashes === 0 ? [] : [`its worker died ${run.crashes === 1 ? "once" : `${run.crashes} times`}`]),
+      ...(run.dryRun ? ["dry run"] : [])
+    ].join(", "),
+    "",
+    ...safe(run.prompt)
+      .trimEnd()
+      .split("\n")
+      .map((line) => `> ${line}`),
+    ...messages.flatMap((message) => round(message, style))
+  ].join("\n")

@@ -1,0 +1,152 @@
+/**
+ * A daemon as the command line sees one: the real lock and control socket, over fixed data.
+ */
+import { ThreadId } from "@nerve/core/domain/Ids"
+import { type LogEntry, matches } from "@nerve/core/domain/LogEntry"
+import { WorkflowRun } from "@nerve/core/domain/Thread"
+import { ControlRpcs, DaemonStatus, UnknownSense, UnknownThread, UnknownWorkflow } from "@nerve/core/wire/ControlRpcs"
+import * as ControlServer from "@nerve/node/control/ControlServer"
+import * as DaemonLock from "@nerve/node/daemon/DaemonLock"
+import * as Workspace from "@nerve/node/daemon/Workspace"
+import { Effect, Layer, PubSub, Schema, Stream } from "effect"
+
+export const status = (workspace: string) =>
+  Schema.decodeUnknownSync(DaemonStatus)({
+    version: "0.1.0",
+    pid: process.pid,
+    hostname: "box",
+    workspace,
+    startedAt: 0,
+    uptimeMs: 65_000,
+    senses: [
+      {
+        name: "cpu-usage",
+        group: "system",
+        status: "ok",
+        problem: null,
+        intervalMs: 2_000,
+        on: [],
+        nextAt: null,
+        lastAt: null,
+        computes: 3,
+        signals: 2,
+        errors: 0
+      }
+    ],
+    workflows: ["investigate", "full"].map((name) => ({
+      name,
+      concurrency: 1,
+      overflow: "drop",
+      maxQueue: 100,
+      active: 1,
+      queued: 0,
+      roles: ["collector"],
+      problem: null
+    })),
+    workers: [{ key: "sense:system", state: "ready", pid: 43, incarnation: 1, crashes: 0 }]
+  })
+
+const run = (threadId: string, status: WorkflowRun["status"]) =>
+  Schema.decodeUnknownSync(WorkflowRun)({
+    threadId,
+    workflow: "investigate",
+    status,
+    exitCode: status === "completed" ? 0 : status === "failed" ? 1 : null,
+    reason: status === "failed" ? "the role gave up" : "",
+    prompt: "Why is the CPU busy?",
+    maxRounds: 20,
+    dryRun: false,
+    rounds: 1,
+    crashes: 0,
+    createdId: 1,
+    createdAt: 1_000,
+    startedAt: 1_000,
+    endedAt: status === "started" ? null : 2_000
+  })
+
+export const runs = [run("t-bbb3", "failed"), run("t-aab2", "started"), run("t-aaa1", "completed")]
+
+export const entries: ReadonlyArray<LogEntry> = Array.from({ length: 1_200 }, (_, index) => ({
+  id: index + 1,
+  source: index % 3 === 0 ? "worker" : "sense",
+  type: index % 3 === 0 ? "output" : "signal",
+  refId: index % 2 === 0 ? "cpu-usage" : "disk",
+  payload: { usage: index, note: "x".repeat(60) },
+  round: null,
+  timestamp: 1_000_000 + index
+}))
+
+const live: LogEntry = {
+  id: 2_000,
+  source: "sense",
+  type: "signal",
+  refId: "disk",
+  payload: { usage: "live" },
+  round: null,
+  timestamp: 2_000_000
+}
+
+const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
+  ControlRpcs.toLayer({
+    GetStatus: () => Effect.succeed(status(root)),
+    QueryLogs: (query) =>
+      Effect.sync(() => {
+        const { cursor, limit = 100, order = "asc" } = query
+        const found = entries.filter(
+          (entry) =>
+            matches(query, entry) && (cursor === undefined || (order === "asc" ? entry.id > cursor : entry.id < cursor))
+        )
+        return (order === "asc" ? found : found.reverse()).slice(0, limit)
+      }),
+    TailLogs: (query) =>
+      query.refId?.startsWith("t-") === true
+        ? Stream.make({ ...live, source: "workflow" as const, type: "completed" })
+        : Stream.concat(
+            Stream.fromIterable(entries.filter((entry) => matches(query, entry) && entry.id > (query.cursor ?? 1e9))),
+            Stream.concat(Stream.make(live), Stream.fromPubSub(wake))
+          ),
+    TriggerSense: ({ sense }) =>
+      sense === "cpu-usage" ? Effect.void : Effect.fail(new UnknownSense({ sense, known: ["cpu-usage"] })),
+    TriggerWorkflow: ({ maxRounds, prompt, workflow }) => {
+      if (workflow === "full") return Effect.succeed({ threadId: ThreadId.make("t-drop"), status: "dropped" as const })
+      if (workflow !== "investigate") {
+        return Effect.fail(new UnknownWorkflow({ workflow, known: ["full", "investigate"] }))
+      }
+      // The thread's id tells what arrived; "fail" stands for a thread that will fail.
+      const id =
+        prompt === "fail" ? "t-bbb3" : prompt === "fine" ? "t-aaa1" : `t-new-${prompt}-${maxRounds ?? "default"}`
+      return Effect.succeed({ threadId: ThreadId.make(id), status: "started" as const })
+    },
+    ListThreads: ({ limit, status, workflow }) =>
+      Effect.succeed(
+        runs
+          .filter(
+            (run) =>
+              (workflow === undefined || run.workflow === workflow) && (status === undefined || run.status === status)
+          )
+          .slice(0, limit)
+      ),
+    ShowThread: ({ threadId }) => {
+      const run = runs.find((run) => run.threadId === threadId)
+      return run === undefined
+        ? Effect.fail(new UnknownThread({ threadId }))
+        : Effect.succeed({
+            run,
+            messages: [{ round: 1, role: "collector", content: "load 7", meta: null, timestamp: 1_500 }]
+          })
+    },
+    KillThread: ({ threadId }) => Effect.succeed(threadId === "t-aab2"),
+    StopDaemon: () => Effect.void
+  })
+
+/** Serves in the workspace until the scope closes. */
+export const serve = (root: string) =>
+  Effect.gen(function* () {
+    const wake = yield* PubSub.unbounded<LogEntry>()
+    yield* Layer.build(
+      ControlServer.layer.pipe(
+        Layer.provide(handlers(root, wake)),
+        Layer.provide(DaemonLock.layer(Workspace.make(root), { version: "0.1.0" }))
+      )
+    )
+  })

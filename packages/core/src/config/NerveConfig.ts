@@ -1,0 +1,93 @@
+/**
+ * A workspace's configuration as the rest of nerve sees it: decoded, cross-checked, defaults filled
+ * in, durations in milliseconds. `ConfigParser` makes it from the text of `nerve.yaml`.
+ */
+import * as Context from "effect/Context"
+import * as Schema from "effect/Schema"
+import { GroupName, SenseName, WorkflowName } from "../domain/Ids.ts"
+
+export const SenseConfig = Schema.Struct({
+  name: SenseName,
+  /** Senses of one group share a worker; a sense without a group has one of its own name. */
+  group: GroupName,
+  /** Milliseconds between computes; null when only triggers start it. */
+  intervalMs: Schema.NullOr(Schema.Finite),
+  /** Least time between the starts of two computes; null for none. */
+  throttleMs: Schema.NullOr(Schema.Finite),
+  /** Soft timeout: the compute's abort signal fires. */
+  timeoutMs: Schema.Finite,
+  /** After the soft timeout, how long until the worker is killed. */
+  gracePeriodMs: Schema.Finite,
+  /** Senses whose signals trigger this one (S10). */
+  on: Schema.Array(SenseName)
+})
+export type SenseConfig = typeof SenseConfig.Type
+
+export const Overflow = Schema.Literals(["drop", "queue"])
+export type Overflow = typeof Overflow.Type
+
+export const WorkflowConfig = Schema.Struct({
+  name: WorkflowName,
+  /** Active threads at most. */
+  concurrency: Schema.Int,
+  overflow: Overflow,
+  /** Queued threads at most, when `overflow` is `queue`. */
+  maxQueue: Schema.Int
+})
+export type WorkflowConfig = typeof WorkflowConfig.Type
+
+export const AgentConfig = Schema.Struct({
+  name: Schema.String,
+  /** `openai`, `command`, `cursor-agent`, `hermes`, `scripted`. */
+  type: Schema.String,
+  model: Schema.NullOr(Schema.String),
+  timeoutMs: Schema.NullOr(Schema.Finite)
+})
+export type AgentConfig = typeof AgentConfig.Type
+
+export const ApiConfig = Schema.Struct({
+  host: Schema.String,
+  port: Schema.Int,
+  token: Schema.NullOr(Schema.String)
+})
+export type ApiConfig = typeof ApiConfig.Type
+
+export const NerveConfig = Schema.Struct({
+  senses: Schema.Array(SenseConfig),
+  workflows: Schema.Array(WorkflowConfig),
+  /** Rounds of a thread at most, unless its launch says otherwise. */
+  maxRounds: Schema.Int,
+  /** Null: no HTTP API. */
+  api: Schema.NullOr(ApiConfig),
+  extract: Schema.NullOr(Schema.Struct({ provider: Schema.String, model: Schema.String })),
+  agents: Schema.Array(AgentConfig),
+  /** Names of environment variables that workers may see, besides the basic ones. */
+  env: Schema.Array(Schema.String)
+})
+export type NerveConfig = typeof NerveConfig.Type
+
+/** The configuration that is in force, as a service. */
+export class CurrentConfig extends Context.Service<CurrentConfig, NerveConfig>()(
+  "@nerve/core/config/NerveConfig/CurrentConfig"
+) {}
+
+export const defaults = {
+  timeoutMs: 30_000,
+  gracePeriodMs: 5_000,
+  concurrency: 1,
+  overflow: "drop",
+  maxQueue: 100,
+  maxRounds: 20,
+  apiHost: "127.0.0.1"
+} as const
+
+/** No senses, no workflows. For tests and for building configs by spread. */
+export const empty: NerveConfig = {
+  senses: [],
+  workflows: [],
+  maxRounds: defaults.maxRounds,
+  api: null,
+  extract: null,
+  agents: [],
+  env: []
+}

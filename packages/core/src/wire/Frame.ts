@@ -1,0 +1,137 @@
+/**
+ * The frames that a daemon and a worker exchange: JSON values, one per line (docs/ipc.md).
+ *
+ * Wire format. The envelope is checked here by hand, field by field, because this runs for every
+ * message of every call; payloads, answers and errors are decoded by the Schemas of their RPC.
+ */
+import type * as Schema from "effect/Schema"
+
+/** Version of the protocol; a worker tells it with `ready` and another one is refused. */
+export const protocolVersion = 1
+
+/** A frame's length at most, in bytes (characters, in memory). A longer one breaks the channel. */
+export const maxLength = 4 * 1024 * 1024
+
+/** Answers to a stream that may be on their way before the reader has to ask for more. */
+export const streamWindow = 64
+
+export type ToWorker =
+  /** The first frame of an incarnation. */
+  | { readonly t: "init"; readonly key: string; readonly incarnation: number; readonly init: Schema.Json }
+  | { readonly t: "call"; readonly id: number; readonly method: string; readonly payload: unknown }
+  /** Stop working on a call; it is still answered (by `interrupted`, as a rule). */
+  | { readonly t: "cancel"; readonly id: number }
+  /** The reader of a stream took `n` chunks. */
+  | { readonly t: "ack"; readonly id: number; readonly n: number }
+  /** Finish: interrupt what runs, flush, exit. */
+  | { readonly t: "stop" }
+
+/** A defect on its way: what is left of an Error that crossed a process. */
+export interface DefectFrame {
+  readonly name: string
+  readonly message: string
+  readonly stack: string | null
+}
+
+export type FromWorker =
+  | { readonly t: "ready"; readonly v: number; readonly info: Schema.Json }
+  | { readonly t: "done"; readonly id: number; readonly value: unknown }
+  /** A typed error of the RPC. */
+  | { readonly t: "fail"; readonly id: number; readonly error: unknown }
+  | { readonly t: "die"; readonly id: number; readonly defect: DefectFrame }
+  | { readonly t: "interrupted"; readonly id: number }
+  /** The call itself could not be understood: unknown method, payload that its Schema refuses. */
+  | { readonly t: "reject"; readonly id: number; readonly detail: string }
+  | { readonly t: "chunk"; readonly id: number; readonly values: ReadonlyArray<unknown> }
+  | {
+      readonly t: "log"
+      readonly level: string
+      readonly message: string
+      readonly fields: { readonly [key: string]: Schema.Json }
+    }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** What a frame looks like. One that is nested too deep to be written again has come all the same. */
+const show = (frame: unknown): string => {
+  try {
+    return JSON.stringify(frame) ?? "undefined"
+  } catch {
+    return "nested too deep to be shown"
+  }
+}
+
+const malformed = (frame: unknown): string => {
+  const text = show(frame)
+  return `not a frame of the protocol: ${text.length > 120 ? `${text.slice(0, 120)}…` : text}`
+}
+
+/** The call that a frame is about, as far as it says so, also when it is none of the protocol. */
+export const callOf = (frame: unknown): number | undefined =>
+  isRecord(frame) && typeof frame.id === "number" ? frame.id : undefined
+
+/** A frame from a worker, or why it is none. */
+export const fromWorker = (frame: unknown): FromWorker | string => {
+  if (!isRecord(frame)) return malformed(frame)
+  switch (frame.t) {
+    case "done":
+    case "fail":
+    case "interrupted":
+      return typeof frame.id === "number" ? (frame as FromWorker) : malformed(frame)
+    case "chunk":
+      return typeof frame.id === "number" && Array.isArray(frame.values) ? (frame as FromWorker) : malformed(frame)
+    case "ready":
+      return typeof frame.v === "number"
+        ? { t: "ready", v: frame.v, info: (frame.info ?? null) as Schema.Json }
+        : malformed(frame)
+    case "reject":
+      return typeof frame.id === "number" && typeof frame.detail === "string" ? (frame as FromWorker) : malformed(frame)
+    case "die": {
+      const defect = frame.defect
+      return typeof frame.id === "number" && isRecord(defect) && typeof defect.message === "string"
+        ? {
+            t: "die",
+            id: frame.id,
+            defect: {
+              name: typeof defect.name === "string" ? defect.name : "Error",
+              message: defect.message,
+              stack: typeof defect.stack === "string" ? defect.stack : null
+            }
+          }
+        : malformed(frame)
+    }
+    case "log":
+      return typeof frame.message === "string"
+        ? {
+            t: "log",
+            level: typeof frame.level === "string" ? frame.level : "Info",
+            message: frame.message,
+            fields: isRecord(frame.fields) ? (frame.fields as { readonly [key: string]: Schema.Json }) : {}
+          }
+        : malformed(frame)
+    default:
+      return malformed(frame)
+  }
+}
+
+/** A frame to a worker, or why it is none. */
+export const toWorker = (frame: unknown): ToWorker | string => {
+  if (!isRecord(frame)) return malformed(frame)
+  switch (frame.t) {
+    case "call":
+      return typeof frame.id === "number" && typeof frame.method === "string" ? (frame as ToWorker) : malformed(frame)
+    case "cancel":
+      return typeof frame.id === "number" ? (frame as ToWorker) : malformed(frame)
+    case "ack":
+      return typeof frame.id === "number" && typeof frame.n === "number" ? (frame as ToWorker) : malformed(frame)
+    case "stop":
+      return { t: "stop" }
+    case "init":
+      return typeof frame.key === "string" && typeof frame.incarnation === "number"
+        ? { t: "init", key: frame.key, incarnation: frame.incarnation, init: (frame.init ?? null) as Schema.Json }
+        : malformed(frame)
+    default:
+      return malformed(frame)
+  }
+}

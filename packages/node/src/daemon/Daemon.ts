@@ -1,0 +1,122 @@
+/**
+ * The daemon: the Layer graph of a workspace, and nothing else. Opening it takes the workspace's lock,
+ * takes up what an earlier daemon left, and starts the senses; closing its scope stops all of it in
+ * the reverse order.
+ */
+import { CurrentConfig, type NerveConfig } from "@nerve/core/config/NerveConfig"
+import type { WorkflowWorkerInit } from "@nerve/core/wire/WorkflowRpcs"
+import { WorkflowWorkerInit as WorkflowWorkerInitSchema } from "@nerve/core/wire/WorkflowRpcs"
+import * as ControlHandlers from "@nerve/runtime/control/ControlHandlers"
+import * as Kernel from "@nerve/runtime/kernel/Kernel"
+import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
+import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
+import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
+import { WorkflowWorkers } from "@nerve/runtime/workflow/WorkflowWorkers"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import { hostname } from "node:os"
+import * as ControlServer from "../control/ControlServer.ts"
+import * as LogStoreSqlite from "../sqlite/LogStoreSqlite.ts"
+import * as NodeSpawner from "../supervision/NodeSpawner.ts"
+import * as NodeCommand from "../worker/NodeCommand.ts"
+import * as DaemonLock from "./DaemonLock.ts"
+import type { Workspace, RunDirUnusable } from "./Workspace.ts"
+
+export interface Options {
+  readonly workspace: Workspace
+  /** Decoded and cross-checked nerve.yaml. */
+  readonly config: NerveConfig
+  readonly version: string
+  /** How long threads may take to finish when the daemon stops; 30 seconds unless told. */
+  readonly drainBound?: Duration.Input
+}
+
+export interface Daemon {
+  readonly log: LogStore["Service"]
+  readonly kernel: Kernel.Kernel["Service"]
+  /** Done when somebody asked it to stop over its control socket. */
+  readonly stopRequested: Effect.Effect<void>
+}
+
+/** Why a daemon does not start. Each says what to do. */
+export type DaemonError =
+  | DaemonLock.DaemonAlreadyRunning
+  | DaemonLock.DaemonLockFailed
+  | RunDirUnusable
+  | LogStoreSqlite.StoreOpenFailed
+  | LogStoreError
+  | ControlServer.ControlServerFailed
+
+const encodeWorkflowInit = Schema.encodeSync(Schema.toCodecJson(WorkflowWorkerInitSchema))
+
+/** Each sense group runs in the bundled sense worker, in the workspace. */
+const senseWorkers = (root: string): Layer.Layer<SenseWorkers> =>
+  Layer.succeed(SenseWorkers, { spec: () => NodeCommand.entrySpec("senseWorker", { cwd: root }) })
+
+const workflowInit = (options: Options, workflow: WorkflowWorkerInit["workflow"]): WorkflowWorkerInit => ({
+  workflow,
+  workspace: options.workspace.root,
+  agents: Object.fromEntries(
+    options.config.agents.map(({ model, name, timeoutMs, type }) => [name, { type, model, timeoutMs }])
+  ),
+  extract: options.config.extract
+})
+
+/** Each workflow runs in a bundled workflow worker of its own, in the workspace. */
+const workflowWorkers = (options: Options): Layer.Layer<WorkflowWorkers> =>
+  Layer.succeed(WorkflowWorkers, {
+    spec: (workflow) =>
+      NodeCommand.entrySpec("workflowWorker", {
+        cwd: options.workspace.root,
+        init: encodeWorkflowInit(workflowInit(options, workflow))
+      })
+  })
+
+const identity = (options: Options): Kernel.Identity => ({
+  version: options.version,
+  pid: process.pid,
+  hostname: hostname(),
+  workspace: options.workspace.root
+})
+
+/**
+ * The services of a daemon, on the lock that makes it the workspace's only one.
+ *
+ * ```
+ * Spawner ─► WorkerRuntime ─┬► SensePool ──────┐
+ *                           └► WorkflowManager ├► Kernel ─► ControlHandlers ─► ControlServer
+ * SqlClient ─► LogStore ────┴► (both)  ────────┘
+ * ```
+ */
+const layer = (options: Options) => {
+  const kernel = Kernel.layer({ identity: identity(options), drainBound: options.drainBound })
+  const ports = Layer.mergeAll(
+    senseWorkers(options.workspace.root),
+    workflowWorkers(options),
+    ThreadHost.layerLocal,
+    NodeSpawner.layer({ env: options.config.env }),
+    Layer.succeed(CurrentConfig, options.config)
+  )
+  return ControlServer.layer.pipe(
+    Layer.provide(ControlHandlers.layer),
+    Layer.provideMerge(kernel),
+    Layer.provide(ports),
+    Layer.provideMerge(LogStoreSqlite.layer(options.workspace.logFile))
+  )
+}
+
+/** A running daemon, for as long as the scope is open. A second one in the same workspace is refused. */
+export const open = Effect.fn("Daemon.open")(function* (
+  options: Options
+): Effect.fn.Return<Daemon, DaemonError, Scope> {
+  const lock = yield* DaemonLock.acquire(options.workspace, { version: options.version })
+  const services = yield* Layer.build(Layer.provide(layer(options), Layer.succeed(DaemonLock.DaemonLock, lock)))
+  const kernel = Context.get(services, Kernel.Kernel)
+  // Before the layers close: the control socket answers until the threads have finished.
+  yield* Effect.addFinalizer(() => kernel.finish)
+  return { log: Context.get(services, LogStore), kernel, stopRequested: kernel.stopRequested }
+})

@@ -1,0 +1,206 @@
+/**
+ * A `Channel` over a stream socket, or over a pair of streams: one JSON value per line, capped, the frames
+ * of one tick in one write. Both sides use it: the daemon over its end of the worker's fd 3 (or stdin and
+ * stdout), the worker over fd 3.
+ *
+ * This is the hot path of every call. It is written with callbacks and plain JSON for that reason
+ * (docs/adr/0002). Frames are checked by their reader, not here.
+ */
+import * as Frame from "@nerve/core/wire/Frame"
+import type { Channel, ChannelEnd, SendResult } from "@nerve/runtime/ipc/Channel"
+import * as Effect from "effect/Effect"
+import type { Socket } from "node:net"
+import type { Readable, Writable } from "node:stream"
+
+const newline = 0x0a
+
+/** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
+const highWater = 1024 * 1024
+
+/** The frame as text; undefined when it is no JSON. */
+const write = (frame: unknown): string | undefined => {
+  try {
+    return JSON.stringify(frame)
+  } catch {
+    return undefined
+  }
+}
+
+export interface Options {
+  /** Bytes of a frame at most, both ways; `Frame.maxLength` unless told. */
+  readonly maxLength?: number
+  /** Where frames come from, for messages: ` on stdout`. */
+  readonly where?: string
+}
+
+class PipeChannel implements Channel {
+  readonly #input: Readable
+  readonly #output: Writable
+  readonly #maxLength: number
+  readonly #where: string
+  #receive: ((frame: unknown) => void) | undefined
+  #listener: ((end: ChannelEnd) => void) | undefined
+  #ended: ChannelEnd | undefined
+  /** Frames of this tick, not yet written. */
+  #outgoing = ""
+  #flushScheduled = false
+  #full = false
+  #drainWaiters: Array<() => void> = []
+  /**
+   * The beginning of a frame whose end has not come yet, in one buffer that doubles: a list of what came would take
+   * hundreds of bytes for each one that a peer sends by itself.
+   */
+  #partial = Buffer.alloc(0)
+  #partialLength = 0
+  /** Frames that came before there was a receiver. */
+  #early: Array<unknown> = []
+
+  constructor(input: Readable, output: Writable, options: Options) {
+    this.#input = input
+    this.#output = output
+    this.#maxLength = options.maxLength ?? Frame.maxLength
+    this.#where = options.where ?? ""
+    input.on("data", (chunk: Buffer) => this.#onData(chunk))
+    output.on("drain", () => this.#onDrain())
+    input.on("end", () => this.#end({ _tag: "Closed" }))
+    input.on("close", () => this.#end({ _tag: "Closed" }))
+    // The other side is gone (EPIPE, ECONNRESET): an end like any other. Without a listener it would throw.
+    input.on("error", () => this.#end({ _tag: "Closed" }))
+    output.on("error", () => this.#end({ _tag: "Closed" }))
+  }
+
+  readonly drained = Effect.callback<void>((resume) => {
+    if (!this.#full || this.#ended !== undefined) return resume(Effect.void)
+    this.#drainWaiters.push(() => resume(Effect.void))
+  })
+
+  readonly isFullUnsafe = (): boolean => this.#full
+
+  readonly sendUnsafe = (frame: unknown): SendResult => {
+    if (this.#ended !== undefined) return "ended"
+    const text = write(frame)
+    if (text === undefined) return "not-json"
+    // A character is at most three bytes: count exactly only where it could matter.
+    if (text.length * 3 > this.#maxLength && Buffer.byteLength(text) > this.#maxLength) return "too-large"
+    this.#outgoing += `${text}\n`
+    if (this.#outgoing.length > highWater) this.#full = true
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true
+      setImmediate(this.#flush)
+    }
+    return "sent"
+  }
+
+  readonly #flush = (): void => {
+    this.#flushScheduled = false
+    const text = this.#outgoing
+    if (text === "" || this.#output.destroyed) return
+    this.#outgoing = ""
+    if (!this.#output.write(text)) this.#full = true
+    else if (this.#full) this.#onDrain()
+  }
+
+  readonly onFrameUnsafe = (receive: (frame: unknown) => void): void => {
+    this.#receive = receive
+    const early = this.#early
+    this.#early = []
+    for (const frame of early) receive(frame)
+  }
+
+  readonly onEndUnsafe = (listener: (end: ChannelEnd) => void): void => {
+    this.#listener = listener
+    if (this.#ended !== undefined) listener(this.#ended)
+  }
+
+  readonly pauseUnsafe = (): void => {
+    this.#input.pause()
+  }
+
+  readonly resumeUnsafe = (): void => {
+    this.#input.resume()
+  }
+
+  readonly closeUnsafe = (): void => {
+    this.#flush()
+    this.#output.end()
+  }
+
+  #onDrain(): void {
+    this.#full = false
+    const waiters = this.#drainWaiters
+    this.#drainWaiters = []
+    for (const waiter of waiters) waiter()
+  }
+
+  #end(end: ChannelEnd): void {
+    if (this.#ended !== undefined) return
+    this.#ended = end
+    this.#partial = Buffer.alloc(0)
+    this.#partialLength = 0
+    this.#outgoing = ""
+    this.#onDrain()
+    this.#listener?.(end)
+    if (end._tag === "Closed") return
+    this.#input.destroy()
+    this.#output.destroy()
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#ended !== undefined) return
+    const last = chunk.lastIndexOf(newline)
+    if (last === -1) return this.#keep(chunk)
+    const complete = chunk.subarray(0, last)
+    const text = this.#partialLength === 0 ? complete.toString() : this.#join(complete)
+    if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1))
+    this.#parse(text)
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#append(bytes)
+    if (this.#partialLength > this.#maxLength) {
+      this.#end({ _tag: "Broken", message: `a frame${this.#where} of more than ${this.#maxLength} bytes` })
+    }
+  }
+
+  #join(bytes: Buffer): string {
+    this.#append(bytes)
+    const text = this.#partial.toString("utf8", 0, this.#partialLength)
+    this.#partial = Buffer.alloc(0)
+    this.#partialLength = 0
+    return text
+  }
+
+  #append(bytes: Buffer): void {
+    const length = this.#partialLength + bytes.length
+    if (length > this.#partial.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#partial.length))
+      this.#partial.copy(larger, 0, 0, this.#partialLength)
+      this.#partial = larger
+    }
+    bytes.copy(this.#partial, this.#partialLength)
+    this.#partialLength = length
+  }
+
+  #parse(text: string): void {
+    for (const line of text.split("\n")) {
+      if (line === "") continue
+      let frame: unknown
+      try {
+        frame = JSON.parse(line)
+      } catch {
+        const shown = line.length > 120 ? `${line.slice(0, 120)}…` : line
+        return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${shown}` })
+      }
+      if (this.#ended !== undefined) return
+      if (this.#receive === undefined) this.#early.push(frame)
+      else this.#receive(frame)
+    }
+  }
+}
+
+/** A channel over a connected socket, which it owns from now on. */
+export const makeUnsafe = (socket: Socket, options: Options = {}): Channel => new PipeChannel(socket, socket, options)
+
+/** A channel that reads from one stream and writes to another; it owns both from now on. */
+export const ofStreamsUnsafe = (input: Readable, output: Writable, options: Options = {}): Channel =>
+  new PipeChannel(input, output, options)

@@ -1,0 +1,92 @@
+/**
+ * Which command line starts a worker on Node. Module workers run under the bundled entry
+ * (`dist/worker.mjs`), which boots in a fraction of the time that separate files take.
+ */
+import type { WorkerSpec } from "@nerve/runtime/supervision/WorkerSpec"
+import * as WorkerSpecs from "@nerve/runtime/supervision/WorkerSpec"
+import { existsSync, lstatSync, mkdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+
+/** The bundled entries: for user modules, for sense groups, for workflows. */
+export type Entry = "worker" | "senseWorker" | "workflowWorker"
+
+/** Beside this file when it is itself bundled, else in the package's `dist`. */
+const candidates = (entry: Entry): ReadonlyArray<URL> => [
+  new URL(`./${entry}.mjs`, import.meta.url),
+  new URL(`../../dist/${entry}.mjs`, import.meta.url)
+]
+
+/** File of a bundled entry; a defect that says how to build it when it is missing. */
+export const entryFile = (entry: Entry): string => {
+  for (const url of candidates(entry)) {
+    const file = fileURLToPath(url)
+    if (existsSync(file)) return file
+  }
+  throw new Error(`the bundled worker entry ${entry}.mjs is missing; build it with \`pnpm build\``)
+}
+
+/** SIGUSR1 must not open an inspector in a worker; the warnings are about features that nerve relies on. */
+const flags = [
+  "--disable-sigusr1",
+  "--disable-warning=ExperimentalWarning",
+  "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"
+]
+
+/**
+ * Whether the folder is the user's own: what lies there is run. Where all share a folder for temporary files, another
+ * user may have made it first, or a link of its name.
+ */
+const isOwn = (folder: string, uid: number): boolean => {
+  try {
+    const found = lstatSync(folder)
+    return found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0
+  } catch {
+    return false
+  }
+}
+
+const makeFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { mode: 0o700 })
+  } catch {
+    // It is there already, or cannot be made: whoever looks next will see.
+  }
+}
+
+/**
+ * Compiled and stripped code of workers is kept in `parent`, private to the user: a third of the boot time. Without
+ * such a folder workers start slower and are none the worse.
+ */
+export const compileCache = (parent: string): Record<string, string> => {
+  const uid = process.getuid?.()
+  if (uid === undefined) return {}
+  const folder = join(parent, `nerve-compile-cache-${uid}`)
+  makeFolder(folder)
+  return isOwn(folder, uid) ? { NODE_COMPILE_CACHE: folder } : {}
+}
+
+/** Variables that Node workers are started with. Asked anew for each: temporary folders are cleaned up now and then. */
+export const environment = (): Readonly<Record<string, string>> => compileCache(tmpdir())
+
+/** The spec of a worker that runs one of our own bundled entries. */
+export const entrySpec = (
+  entry: Entry,
+  options: WorkerSpecs.Options & { readonly args?: ReadonlyArray<string> }
+): WorkerSpec => {
+  const { args, ...rest } = options
+  return WorkerSpecs.command(process.execPath, [...flags, entryFile(entry), ...(args ?? [])], rest)
+}
+
+/** Executable and arguments of a spec. */
+export const resolve = (spec: WorkerSpec): { readonly executable: string; readonly args: ReadonlyArray<string> } => {
+  switch (spec._tag) {
+    case "Command":
+      return { executable: spec.command, args: spec.args }
+    case "Module": {
+      const url = spec.module.includes("://") ? spec.module : pathToFileURL(spec.module).href
+      return { executable: process.execPath, args: [...flags, entryFile("worker"), url, ...spec.args] }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Runs a program in a worker process: opens the channel on fd 3, waits for the parent's first frame,
+ * provides the port, and sees that what was sent has left before the process exits.
+ *
+ * When the pipe ends the parent is gone: the program is interrupted and the process exits, by force
+ * if the program does not give way. What a stuck event loop cannot do, the warden does.
+ */
+import * as Frame from "@nerve/core/wire/Frame"
+import type { Channel } from "@nerve/runtime/ipc/Channel"
+import * as Worker from "@nerve/runtime/ipc/Worker"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import { Socket } from "node:net"
+import * as PipeChannel from "../ipc/PipeChannel.ts"
+
+/** After the parent has gone, how long the program may take to give way. */
+const orphanGraceMs = 1000
+
+const openChannel = (): Socket => {
+  try {
+    return new Socket({ fd: 3, readable: true, writable: true })
+  } catch {
+    process.stderr.write("a nerve worker is started by nerve: there is no channel on file descriptor 3\n")
+    return process.exit(2)
+  }
+}
+
+/**
+ * Makes what is printed leave at once. The pipes are sockets here, which take some 300 small writes
+ * ahead; what is beyond waits in the process, and is lost when user code calls `process.exit`.
+ */
+const printAtOnce = (stream: NodeJS.WriteStream): void => {
+  // Node has no public way to say so; without the handle, output is what it was.
+  const { _handle: handle } = stream as { readonly _handle?: { readonly setBlocking?: (on: boolean) => void } }
+  handle?.setBlocking?.(true)
+}
+
+/** Hands the first frame to `boot`; later ones wait until `Worker.serve` takes them. */
+const withInit = (channel: Channel, boot: (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => void) => {
+  const early: Array<unknown> = []
+  let booted = false
+  channel.onFrameUnsafe((raw) => {
+    const frame = Frame.toWorker(raw)
+    if (booted || typeof frame === "string" || frame.t !== "init") return void early.push(raw)
+    booted = true
+    boot(frame)
+  })
+  return early
+}
+
+/** The channel as the program sees it: frames that came while it loaded are delivered first. */
+const replaying = (channel: Channel, early: ReadonlyArray<unknown>): Channel => ({
+  ...channel,
+  onFrameUnsafe: (receive) => {
+    channel.onFrameUnsafe(receive)
+    for (const frame of early) receive(frame)
+  }
+})
+
+/**
+ * Runs the program that `load` gives and exits the process: 0 when it ends, 1 when it fails.
+ * `load` runs while the parent's first frame is on its way.
+ */
+export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>>): void => {
+  printAtOnce(process.stdout)
+  printAtOnce(process.stderr)
+  const socket = openChannel()
+  const channel = PipeChannel.makeUnsafe(socket)
+  const loading = load()
+  // It is awaited below, after the first frame; until then a rejection is not an unhandled one.
+  loading.catch(() => {})
+
+  const leave = (code: number) => {
+    channel.onEndUnsafe(() => process.exit(code))
+    if (socket.destroyed) return process.exit(code)
+    socket.once("finish", () => process.exit(code))
+    channel.closeUnsafe()
+  }
+
+  const start = async (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => {
+    const program = await loading
+    const port = { channel: replaying(channel, early), key: init.key, incarnation: init.incarnation, init: init.init }
+    const fiber = Effect.runFork(
+      program.pipe(
+        Effect.provideService(Worker.WorkerPort, port),
+        Effect.provide(Logger.layer([Worker.logger(channel)]))
+      )
+    )
+    fiber.addObserver((exit) => {
+      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return leave(0)
+      process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+      leave(1)
+    })
+    socket.once("close", () => {
+      fiber.interruptUnsafe()
+      setTimeout(() => process.exit(1), orphanGraceMs).unref()
+    })
+  }
+
+  const early = withInit(channel, (init) => {
+    // A rejection is left to Node: it prints the error with its stack and exits with code 1.
+    void start(init)
+  })
+  channel.onEndUnsafe(() => process.exit(1))
+}

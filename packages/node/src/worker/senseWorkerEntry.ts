@@ -1,0 +1,10 @@
+/** Process entry of a sense worker. Bundled to `dist/senseWorker.mjs`. */
+import { main } from "../sense/senseWorker.ts"
+import { bundledModules, effectVersion } from "./bundledModules.ts"
+import * as sharedModules from "./sharedModules.ts"
+import * as typeStripping from "./typeStripping.ts"
+import * as WorkerMain from "./WorkerMain.ts"
+
+typeStripping.install(process.env.NODE_COMPILE_CACHE)
+sharedModules.install(bundledModules, effectVersion)
+WorkerMain.run(async () => main)

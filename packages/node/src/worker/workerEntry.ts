@@ -1,0 +1,27 @@
+/**
+ * Process entry of a worker that runs a user's module: `export default Worker.serve(group, handlers)`.
+ * The module's URL is the first argument. Bundled to `dist/worker.mjs`.
+ */
+import type * as Worker from "@nerve/runtime/ipc/Worker"
+import * as Effect from "effect/Effect"
+import { bundledModules, effectVersion } from "./bundledModules.ts"
+import * as sharedModules from "./sharedModules.ts"
+import * as typeStripping from "./typeStripping.ts"
+import * as WorkerMain from "./WorkerMain.ts"
+
+typeStripping.install(process.env.NODE_COMPILE_CACHE)
+sharedModules.install(bundledModules, effectVersion)
+
+/** The module's default export, if it is an Effect. Any other is the author's mistake, told as such. */
+const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>> => {
+  const url = process.argv[2]
+  if (url === undefined) throw new Error("a worker entry takes the URL of a module as its argument")
+  const module: { readonly default?: unknown } = await import(url)
+  // The second argument on belongs to the user's code, as it would without the entry.
+  if (!Effect.isEffect(module.default)) {
+    throw new Error(`${url}: the default export must be an Effect, such as Worker.serve(group, handlers) gives`)
+  }
+  return module.default as Effect.Effect<unknown, unknown, Worker.WorkerPort>
+}
+
+WorkerMain.run(load)

@@ -1,0 +1,215 @@
+/** Frames over sockets: however they are cut on their way, and whoever does not read. */
+import { assert, describe, it } from "@effect/vitest"
+import * as PipeChannel from "@nerve/node/ipc/PipeChannel"
+import type { Channel, ChannelEnd } from "@nerve/runtime/ipc/Channel"
+import { Effect, Fiber } from "effect"
+import * as fc from "fast-check"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createConnection, createServer, Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
+
+/** A socket that is connected to nothing: bytes come when a test says so. */
+const makeFed = (options?: PipeChannel.Options) => {
+  const socket = new Socket()
+  const channel = PipeChannel.makeUnsafe(socket, options)
+  const frames: Array<unknown> = []
+  const ends: Array<ChannelEnd> = []
+  channel.onFrameUnsafe((frame) => frames.push(frame))
+  channel.onEndUnsafe((end) => ends.push(end))
+  return { channel, frames, ends, feed: (bytes: Buffer) => socket.emit("data", bytes) }
+}
+
+/** Two sockets that are really connected. */
+const connected = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nerve-pipe-"))
+    const server = createServer({ pauseOnConnect: true })
+    server.listen(join(folder, "socket"))
+    await once(server, "listening")
+    const near = createConnection(join(folder, "socket"))
+    const [far]: [Socket] = (await once(server, "connection")) as [Socket]
+    return { folder, server, near, far }
+  }),
+  ({ far, folder, near, server }) =>
+    Effect.sync(() => {
+      near.destroy()
+      far.destroy()
+      server.close()
+      rmSync(folder, { recursive: true })
+    })
+)
+
+const frame = fc.oneof(
+  fc.jsonValue(),
+  fc.record({ t: fc.string({ unit: "binary" }), text: fc.string({ unit: "grapheme", maxLength: 200 }) })
+)
+
+/** The bytes, cut at any places. */
+const split = (bytes: Buffer, cuts: ReadonlyArray<number>): ReadonlyArray<Buffer> => {
+  const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
+  return [0, ...places].map((from, i) => bytes.subarray(from, places[i] ?? bytes.length))
+}
+
+const lines = (frames: ReadonlyArray<unknown>): Buffer =>
+  Buffer.from(frames.map((one) => `${JSON.stringify(one)}\n`).join(""))
+
+const asJson = (values: ReadonlyArray<unknown>): unknown => JSON.parse(JSON.stringify(values))
+
+const collect: () => void = (() => {
+  v8.setFlagsFromString("--expose-gc")
+  return vm.runInNewContext("gc") as () => void
+})()
+
+describe("PipeChannel, what comes", () => {
+  it("gives the same frames in the same order, wherever the bytes are cut", () => {
+    fc.assert(
+      fc.property(fc.array(frame, { maxLength: 20 }), fc.array(fc.nat(), { maxLength: 40 }), (sent, cuts) => {
+        const { ends, feed, frames } = makeFed()
+        for (const bytes of split(lines(sent), cuts)) feed(bytes)
+        assert.deepStrictEqual(frames, asJson(sent))
+        assert.deepStrictEqual(ends, [])
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("gives the same frames byte by byte", () => {
+    const sent = [{ text: "grüße, 世界 🦊 \u2028" }, "", [[]], { n: -0.5 }]
+    const { feed, frames } = makeFed()
+    for (const byte of lines(sent)) feed(Buffer.from([byte]))
+    assert.deepStrictEqual(frames, asJson(sent))
+  })
+
+  it("breaks at the cap when a frame's end does not come, and takes nothing more", () => {
+    const { ends, feed, frames } = makeFed({ maxLength: 100 })
+    feed(Buffer.from(`1\n${"x".repeat(90)}`))
+    assert.deepStrictEqual(ends, [])
+    feed(Buffer.from("x".repeat(11)))
+    feed(Buffer.from("\n2\n"))
+    assert.deepStrictEqual(frames, [1])
+    assert.deepStrictEqual(ends, [{ _tag: "Broken", message: "a frame of more than 100 bytes" }])
+  })
+
+  it("breaks at a line that is no JSON; what came before it counts, what comes after does not", () => {
+    const { ends, feed, frames } = makeFed()
+    feed(Buffer.from(`1\n{"a":\n2\n`))
+    feed(Buffer.from("3\n"))
+    assert.deepStrictEqual(frames, [1])
+    assert.deepStrictEqual(ends, [{ _tag: "Broken", message: `a line that is not JSON: {"a":` }])
+  })
+
+  it("shows no more than the beginning of a long bad line", () => {
+    const { ends, feed } = makeFed()
+    feed(Buffer.from(`${"x".repeat(100_000)}\n`))
+    assert.isBelow(JSON.stringify(ends).length, 300)
+  })
+
+  it("keeps what comes before there is a receiver, and gives it first", () => {
+    const socket = new Socket()
+    const channel = PipeChannel.makeUnsafe(socket)
+    socket.emit("data", Buffer.from("1\n2\n"))
+    const frames: Array<unknown> = []
+    channel.onFrameUnsafe((one) => frames.push(one))
+    socket.emit("data", Buffer.from("3\n"))
+    assert.deepStrictEqual(frames, [1, 2, 3])
+  })
+
+  it("a peer that sends single bytes costs hardly more than what it sends", () => {
+    const { feed } = makeFed()
+    const count = 1_000_000
+    collect()
+    const before = process.memoryUsage()
+    for (let i = 0; i < count; i++) feed(Buffer.from([120]))
+    collect()
+    const after = process.memoryUsage()
+    const grown = after.heapUsed + after.external - before.heapUsed - before.external
+    assert.isBelow(grown, 20 * count)
+  })
+})
+
+describe("PipeChannel, what goes", () => {
+  const watched = (socket: Socket) => {
+    const channel = PipeChannel.makeUnsafe(socket)
+    const frames: Array<unknown> = []
+    channel.onFrameUnsafe((one) => frames.push(one))
+    return { channel, frames }
+  }
+
+  const settled = (channel: Channel) => Effect.timeout(channel.drained, "10 seconds")
+
+  it.live("says that it is full when its peer does not read, and drains when it does", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { far, near } = yield* connected
+        const { channel } = watched(near)
+        const text = "x".repeat(64 * 1024)
+        let sent = 0
+        // Within one tick already: a burst must not gather without bound before the first write.
+        while (!channel.isFullUnsafe()) {
+          channel.sendUnsafe({ n: sent++, text })
+          assert.isBelow(sent, 100)
+        }
+        const other = watched(far)
+        const drained = yield* Effect.forkChild(settled(channel))
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        assert.isTrue(channel.isFullUnsafe())
+        assert.isUndefined(drained.pollUnsafe())
+        far.resume()
+        yield* settled(channel)
+        assert.isFalse(channel.isFullUnsafe())
+        channel.sendUnsafe("last")
+        yield* Effect.promise(async () => {
+          while (other.frames.at(-1) !== "last") await once(far, "data")
+        })
+        assert.strictEqual(other.frames.length, sent + 1)
+      })
+    )
+  )
+
+  it.live("whoever waits for a full channel goes on when it ends", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { far, near } = yield* connected
+        const { channel } = watched(near)
+        while (!channel.isFullUnsafe()) channel.sendUnsafe({ text: "x".repeat(64 * 1024) })
+        const waiting = yield* Effect.forkChild(settled(channel))
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        far.destroy()
+        yield* Fiber.join(waiting)
+        assert.strictEqual(channel.sendUnsafe("late"), "ended")
+      })
+    )
+  )
+
+  it.live("sends what it was given before it closes", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { far, near } = yield* connected
+        const { channel } = watched(near)
+        for (let i = 0; i < 1000; i++) channel.sendUnsafe({ i, text: "x".repeat(1000) })
+        channel.closeUnsafe()
+        const other = watched(far)
+        far.resume()
+        yield* Effect.promise(() => once(far, "end"))
+        assert.strictEqual(other.frames.length, 1000)
+      })
+    )
+  )
+
+  it("refuses what is too large or no JSON, by its bytes and not by its characters", () => {
+    const { channel } = makeFed({ maxLength: 20 })
+    const circular: { self?: unknown } = {}
+    circular.self = circular
+    const deep: unknown = JSON.parse(`${"[".repeat(200_000)}${"]".repeat(200_000)}`)
+    assert.deepStrictEqual(
+      ["x".repeat(18), "x".repeat(19), "世世世世世世", "世世世世世世世", circular, 10n, deep].map((one) =>
+        channel.sendUnsafe(one)
+      ),
+      ["sent", "too-large", "sent", "too-large", "not-json", "not-json", "not-json"]
+    )
+  })
+})

@@ -1,0 +1,105 @@
+/** What is left when a daemon dies, by whatever death: nothing (L6). Real processes throughout. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Schedule } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { readFileSync } from "node:fs"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { wardenOf } from "./wardenOf.ts"
+
+const fixture = fileURLToPath(new URL("./wardenParent.fixture.ts", import.meta.url))
+
+interface Pids {
+  readonly worker: number
+  readonly group: number
+  readonly session: number
+  readonly warden: number
+}
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return process.platform !== "linux" || !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
+/** Waits by looking: there is no event for a process that is not our child. */
+const awaitGone = (pid: number, what: string) =>
+  Effect.sync(() => alive(pid)).pipe(
+    Effect.repeat({ until: (lives: boolean) => !lives, schedule: Schedule.spaced("10 millis") }),
+    Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(`${what} (${pid}) is still alive`) })
+  )
+
+/** A running parent and the processes it started; whatever of them is left at the end is killed. */
+const parent = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const child = spawn(process.execPath, ["--no-warnings", fixture], { stdio: ["pipe", "pipe", "inherit"] })
+    const [line] = (await once(createInterface(child.stdout), "line")) as [string]
+    const pids: Pids = JSON.parse(line)
+    return { child, pids }
+  }),
+  ({ child, pids }) =>
+    Effect.sync(() => {
+      child.kill("SIGKILL")
+      for (const pid of [pids.worker, pids.group, pids.session]) {
+        if (alive(pid)) process.kill(pid, "SIGKILL")
+      }
+    })
+)
+
+const exitOf = (child: ChildProcess) => Effect.promise(() => once(child, "exit"))
+
+// On macOS a process in a session of its own is not found: its environment cannot be read.
+const expected = (pids: Pids): ReadonlyArray<readonly [string, number]> => [
+  ["the worker", pids.worker],
+  ["its child", pids.group],
+  ...(process.platform === "linux" ? [["its child in a session of its own", pids.session] as const] : []),
+  ["the warden", pids.warden]
+]
+
+describe("Warden", () => {
+  it.live("kill -9 of the daemon: the stuck worker, its group and what left the group are gone", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { child, pids } = yield* parent
+        for (const [what, pid] of expected(pids)) assert.isTrue(alive(pid), what)
+        child.kill("SIGKILL")
+        for (const [what, pid] of expected(pids)) yield* awaitGone(pid, what)
+      })
+    )
+  )
+
+  it.live("a daemon that ends as it should leaves nothing either", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { child, pids } = yield* parent
+        const exited = yield* Effect.forkChild(exitOf(child))
+        yield* Effect.yieldNow
+        child.stdin.end()
+        assert.deepStrictEqual(yield* Fiber.join(exited), [0, null])
+        for (const [what, pid] of expected(pids)) yield* awaitGone(pid, what)
+      })
+    )
+  )
+
+  it.live("a warden that is killed has a successor that knows the same", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { child, pids } = yield* parent
+        process.kill(pids.warden, "SIGKILL")
+        yield* awaitGone(pids.warden, "the first warden")
+        const successor = yield* Effect.sync(() => wardenOf(child.pid ?? 0)).pipe(
+          Effect.repeat({ until: (pid: number) => pid > 0, schedule: Schedule.spaced("10 millis") }),
+          Effect.timeout("5 seconds")
+        )
+        // Frozen, the worker cannot notice the end of its pipe.
+        process.kill(pids.worker, "SIGSTOP")
+        child.kill("SIGKILL")
+        for (const [what, pid] of expected({ ...pids, warden: successor })) yield* awaitGone(pid, what)
+      })
+    )
+  )
+})

@@ -1,0 +1,62 @@
+import * as Worker from "@nerve/runtime/ipc/Worker"
+import { Effect, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { writeSync } from "node:fs"
+import { EchoRpcs, Refused } from "./EchoRpcs.ts"
+
+/** The descriptor is non-blocking: what it does not take now, it takes when the parent has read on. */
+const writeAll = (bytes: Buffer): void => {
+  let rest = bytes
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(3, rest))
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error
+    }
+  }
+}
+
+export default Worker.serve(
+  EchoRpcs,
+  {
+    Echo: ({ text }) => Effect.succeed(text),
+    Environment: () =>
+      Effect.sync(() => {
+        const variables: Record<string, string> = {}
+        for (const [name, value] of Object.entries(process.env)) if (value !== undefined) variables[name] = value
+        return variables
+      }),
+    Refuse: ({ why }) => Effect.fail(new Refused({ why })),
+    Count: ({ to }) => Stream.range(1, to),
+    Never: () => Effect.never,
+    Talk: ({ text }) =>
+      Effect.sync(() => {
+        console.log(`out ${text}`)
+        console.error(`err ${text}`)
+      }).pipe(Effect.andThen(Effect.logInfo(`log ${text}`))),
+    Spin: () =>
+      Effect.sync(() => {
+        for (;;);
+      }),
+    Exit: ({ code }) => Effect.sync(() => process.exit(code)),
+    WriteRaw: ({ text, times }) =>
+      Effect.sync(() => {
+        for (let i = 0; i < times; i++) writeAll(Buffer.from(text))
+      }),
+    Answer: ({ id, raw }) =>
+      Effect.andThen(
+        Effect.sync(() => writeAll(Buffer.from(`{"t":"done","id":${id},"value":${raw}}\n`))),
+        Effect.never
+      ),
+    Huge: ({ length }) => Effect.sync(() => "x".repeat(length)),
+    Breed: ({ setsid }) =>
+      Effect.sync(() => {
+        const command = "trap '' TERM HUP; while :; do sleep 1; done"
+        const child = setsid
+          ? spawn("setsid", ["sh", "-c", command], { stdio: "inherit" })
+          : spawn("sh", ["-c", command], { stdio: "inherit" })
+        return child.pid ?? 0
+      })
+  },
+  { info: { pid: process.pid } }
+)

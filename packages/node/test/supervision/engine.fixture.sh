@@ -1,0 +1,20 @@
+#!/bin/sh
+# A stand-in for a container engine: `run` goes on until it is killed, and keeps a file per container;
+# the other commands act on the process that the file names.
+name_after() { while [ $# -gt 0 ]; do [ "$1" = --name ] && { echo "$2"; return; }; shift; done; }
+for last; do :; done
+case $1 in
+  run)
+    name=$(name_after "$@")
+    setsid sh -c 'echo "$NERVE_RESUME_ID $NERVE_PREV_EXIT"; exec sleep 600' & echo $! > "$ENGINE_STATE/$name"
+    trap 'kill -TERM $!' TERM
+    wait $!; code=$?
+    rm -f "$ENGINE_STATE/$name"
+    exit $code
+    ;;
+  kill) kill -KILL "$(cat "$ENGINE_STATE/$last")" ;;
+  pause) kill -STOP "$(cat "$ENGINE_STATE/$last")" ;;
+  unpause) kill -CONT "$(cat "$ENGINE_STATE/$last")" ;;
+  rm) kill -KILL "$(cat "$ENGINE_STATE/$last")" && rm -f "$ENGINE_STATE/$last" ;;
+  *) exit 64 ;;
+esac

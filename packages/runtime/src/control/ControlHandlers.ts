@@ -1,0 +1,44 @@
+/**
+ * The handlers of `ControlRpcs`: what the command line asks, answered from kernel and log.
+ */
+import { ControlRpcs, StoreUnavailable, UnknownThread } from "@nerve/core/wire/ControlRpcs"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Stream from "effect/Stream"
+import { Kernel } from "../kernel/Kernel.ts"
+import { LogStore, type LogStoreError } from "../log/LogStore.ts"
+
+const unavailable = (error: LogStoreError): StoreUnavailable => new StoreUnavailable({ message: error.message })
+
+export const layer: Layer.Layer<
+  Rpc.ToHandler<RpcGroup.Rpcs<typeof ControlRpcs>>,
+  never,
+  Kernel | LogStore
+> = ControlRpcs.toLayer(
+  Effect.gen(function* () {
+    const kernel = yield* Kernel
+    const store = yield* LogStore
+    return ControlRpcs.of({
+      GetStatus: () => kernel.status,
+      QueryLogs: (query) => Effect.mapError(store.query(query), unavailable),
+      TailLogs: (query) => Stream.mapError(store.follow(query), unavailable),
+      TriggerSense: ({ sense }) => kernel.senses.trigger(sense),
+      TriggerWorkflow: (launch) =>
+        Effect.catchTag(kernel.workflows.trigger({ ...launch, cause: "manual" }), "LogStoreError", (error) =>
+          Effect.fail(unavailable(error))
+        ),
+      ListThreads: (query) => Effect.mapError(store.runs(query), unavailable),
+      ShowThread: ({ threadId }) =>
+        Effect.gen(function* () {
+          const run = yield* Effect.mapError(store.run(threadId), unavailable)
+          if (run === undefined) return yield* new UnknownThread({ threadId })
+          return { run, messages: yield* Effect.mapError(store.messages(threadId), unavailable) }
+        }),
+      KillThread: ({ threadId }) => Effect.mapError(kernel.workflows.kill(threadId), unavailable),
+      // A request's scope closes when its answer has been written: the stop closes the connection.
+      StopDaemon: () => Effect.addFinalizer(() => kernel.requestStop)
+    })
+  })
+)

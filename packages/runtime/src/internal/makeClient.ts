@@ -1,0 +1,147 @@
+/**
+ * Builds the typed client of a key over something that takes calls.
+ */
+import * as Frame from "@nerve/core/wire/Frame"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Stream from "effect/Stream"
+import type { CallOptions, WorkerClient } from "../ipc/WorkerClient.ts"
+import type { CallTable, PendingCall } from "../supervision/CallTable.ts"
+import { CallTimeout, ProtocolViolation, type WorkerError } from "../supervision/WorkerError.ts"
+import { detail, toExit } from "./answer.ts"
+import * as rpcCodec from "./rpcCodec.ts"
+
+/** Where calls go. Looked up at each call, because a key's table changes when it is evicted. */
+export interface Target {
+  readonly key: string
+  readonly table: () => CallTable
+}
+
+const ignoreChunk = () => {}
+
+const tooFarAhead = `more than ${Frame.streamWindow} chunks that were not acknowledged`
+
+const request = (
+  target: Target,
+  codec: rpcCodec.RpcCodec,
+  payload: unknown,
+  options: CallOptions | undefined
+): Effect.Effect<unknown, unknown> => {
+  const call = Effect.callback<unknown, unknown>((resume) => {
+    const encoded = codec.encodePayload(payload)
+    if (Exit.isFailure(encoded)) {
+      resume(
+        Effect.fail(
+          new ProtocolViolation({
+            key: target.key,
+            method: codec.method,
+            detail: `the payload does not fit its Schema: ${detail(encoded.cause)}`
+          })
+        )
+      )
+      return
+    }
+    const table = target.table()
+    const pending: PendingCall = {
+      method: codec.method,
+      payload: encoded.value,
+      settle: (frame) => resume(toExit(target.key, codec, frame)),
+      chunk: ignoreChunk,
+      fail: (error) => resume(Effect.fail(error)),
+      id: undefined
+    }
+    table.submit(pending)
+    return Effect.sync(() => table.withdraw(pending))
+  })
+  return bounded(target, codec, options, call)
+}
+
+const bounded = <A>(
+  target: Target,
+  codec: rpcCodec.RpcCodec,
+  options: CallOptions | undefined,
+  call: Effect.Effect<A, unknown>
+): Effect.Effect<A, unknown> => {
+  const timeoutMs = options?.timeoutMs
+  return timeoutMs === undefined
+    ? call
+    : Effect.timeoutOrElse(call, {
+        duration: timeoutMs,
+        orElse: () => Effect.fail(new CallTimeout({ key: target.key, method: codec.method, timeoutMs }))
+      })
+}
+
+const stream = (target: Target, codec: rpcCodec.RpcCodec, payload: unknown): Stream.Stream<unknown, unknown> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const encoded = codec.encodePayload(payload)
+      if (Exit.isFailure(encoded)) {
+        return Stream.fail(
+          new ProtocolViolation({ key: target.key, method: codec.method, detail: detail(encoded.cause) })
+        )
+      }
+      // Unbounded is bounded here: a worker that sends more chunks than its window fails the stream.
+      const queue = yield* Queue.unbounded<ReadonlyArray<unknown>, unknown>()
+      let unread = 0
+      const table = target.table()
+      const end = (exit: Exit.Exit<unknown, unknown>) =>
+        Exit.isSuccess(exit)
+          ? Queue.failCauseUnsafe(queue, Cause.fail(Cause.Done()))
+          : Queue.failCauseUnsafe(queue, exit.cause)
+      const pending: PendingCall = {
+        method: codec.method,
+        payload: encoded.value,
+        settle: (frame) => end(toExit(target.key, codec, frame)),
+        chunk: (values) => {
+          unread += 1
+          if (unread <= Frame.streamWindow) return void Queue.offerUnsafe(queue, values)
+          table.withdraw(pending)
+          pending.fail(new ProtocolViolation({ key: target.key, method: codec.method, detail: tooFarAhead }))
+        },
+        fail: (error: WorkerError) => end(Exit.fail(error)),
+        id: undefined
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => table.submit(pending)),
+        () => Effect.sync(() => table.withdraw(pending))
+      )
+      return Stream.fromQueue(queue).pipe(
+        Stream.rechunk(1),
+        Stream.mapEffect((values) => {
+          unread -= 1
+          table.acknowledge(pending, 1)
+          const items: Array<unknown> = []
+          for (const value of values) {
+            const decoded = codec.decodeSuccess(value)
+            if (Exit.isFailure(decoded)) {
+              return Effect.fail(
+                new ProtocolViolation({ key: target.key, method: codec.method, detail: detail(decoded.cause) })
+              )
+            }
+            items.push(decoded.value)
+          }
+          return Effect.succeed(items)
+        }),
+        Stream.flattenIterable
+      )
+    })
+  )
+
+/** One method per RPC of the group. */
+export const makeClient = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  target: Target
+): WorkerClient<Rpcs> => {
+  const methods: Record<string, unknown> = {}
+  for (const [method, codec] of rpcCodec.ofGroup(group)) {
+    methods[method] = codec.streaming
+      ? (payload: unknown) => stream(target, codec, payload)
+      : (payload: unknown, options?: CallOptions) => request(target, codec, payload, options)
+  }
+  // Built by name from the group, whose type says what each method takes and gives.
+  return methods as unknown as WorkerClient<Rpcs>
+}

@@ -1,0 +1,209 @@
+/**
+ * Writes rows into `logs` and what follows from them into `workflow_runs`, on the connection of an open
+ * transaction. Statements are compiled once and run without the query builder: this is the hot path.
+ */
+import type { LogEntry } from "@nerve/core/domain/LogEntry"
+import * as RunProjection from "@nerve/core/domain/RunProjection"
+import type { WorkflowRun } from "@nerve/core/domain/Thread"
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { Connection, Row } from "effect/sql/SqlConnection"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Statement } from "effect/sql/Statement"
+import type { LogStoreError } from "../LogStore.ts"
+import * as Chain from "./chain.ts"
+import {
+  decodeEntries,
+  decodeHead,
+  decodeRuns,
+  decodeNumber,
+  type Head,
+  LOG_COLUMNS,
+  logValues,
+  RUN_COLUMNS,
+  runValues
+} from "./columns.ts"
+import { type PreparedRow, roundKey } from "./row.ts"
+import type { Published } from "./tail.ts"
+
+/** What a batch came to: an entry for each row, and those among them that are new. */
+export interface Written {
+  readonly entries: ReadonlyArray<LogEntry>
+  readonly fresh: ReadonlyArray<Published>
+}
+
+/** Compiled statements of one database. */
+export interface Statements {
+  readonly readHead: string
+  readonly writeHead: string
+  readonly findRound: string
+  readonly findRun: string
+  readonly findThread: string
+  readonly upsertRun: string
+  /** Inserts this many rows at once. */
+  readonly insertLogs: (rows: number) => string
+}
+
+/** Rows per INSERT. Batches are put together from these few sizes, so that few statements are prepared. */
+const INSERT_SIZES = [64, 16, 4, 1] as const
+
+export const makeStatements = (sql: SqlClient): Statements => {
+  // Only the text is kept; the values here merely have the right number.
+  const compile = (statement: Statement<Row>) => statement.compile()[0]
+  const blank = (columns: ReadonlyArray<string>) => Object.fromEntries(columns.map((column) => [column, ""]))
+  const updates = RUN_COLUMNS.slice(1).map((column) => sql`${sql(column)} = excluded.${sql(column)}`)
+  const inserts = new Map<number, string>(
+    INSERT_SIZES.map((size) => [
+      size,
+      compile(sql`INSERT INTO logs ${sql.insert(Arr.makeBy(size, () => blank(LOG_COLUMNS)))}`)
+    ])
+  )
+  return {
+    readHead: compile(sql`SELECT value FROM meta WHERE key = 'head'`),
+    writeHead: compile(sql`UPDATE meta SET value = ${""} WHERE key = 'head'`),
+    findRound: compile(
+      sql`SELECT * FROM logs WHERE source = 'workflow' AND type = 'message' AND ref_id = ${""} AND round = ${0}`
+    ),
+    findThread: compile(sql`SELECT * FROM logs WHERE source = 'workflow' AND ref_id = ${""} ORDER BY id`),
+    findRun: compile(sql`SELECT * FROM workflow_runs WHERE thread_id = ${""}`),
+    upsertRun: compile(
+      sql`INSERT INTO workflow_runs ${sql.insert(blank(RUN_COLUMNS))}
+        ON CONFLICT (thread_id) DO UPDATE SET ${sql.csv(updates)}`
+    ),
+    insertLogs: (rows) => inserts.get(rows) ?? ""
+  }
+}
+
+/** Where the log ends. */
+export const readHead = (conn: Connection, texts: Statements): Effect.Effect<Head, SqlError | LogStoreError> =>
+  Effect.flatMap(conn.execute(texts.readHead, [], undefined), decodeHead)
+
+/**
+ * Moves the head past rows that someone else put behind it, so that appending still works. Such rows are
+ * not in the chain: `verify` reports them.
+ */
+export const passStrangers = Effect.fnUntraced(function* (conn: Connection, texts: Statements) {
+  const head = yield* readHead(conn, texts)
+  const last = yield* Effect.flatMap(
+    conn.execute("SELECT COALESCE(MAX(id), 0) AS number FROM logs", [], undefined),
+    decodeNumber("open")
+  )
+  if (last <= head.id) return head
+  const passed = { ...head, id: last }
+  yield* writeHead(conn, texts, passed)
+  return passed
+})
+
+/** Appends rows, rounds that are there already excepted, and materialises their runs. */
+export const writeRows = Effect.fnUntraced(function* (
+  conn: Connection,
+  texts: Statements,
+  rows: ReadonlyArray<PreparedRow>
+): Effect.fn.Return<Written, SqlError | LogStoreError> {
+  let { hash, id } = yield* readHead(conn, texts)
+  const rounds = new Map<string, LogEntry>()
+  const runs = makeRuns(conn, texts)
+  const entries: Array<LogEntry> = []
+  const fresh: Array<Published> = []
+  const inserted: Array<ReadonlyArray<unknown>> = []
+
+  for (const row of rows) {
+    const key = roundKey(row)
+    if (key !== undefined) {
+      const recorded = rounds.get(key) ?? (yield* findRound(conn, texts, row))
+      if (recorded !== undefined) {
+        rounds.set(key, recorded)
+        entries.push(recorded)
+        continue
+      }
+    }
+    id++
+    const { payload, refId, round, source, text, timestamp, type } = row
+    const entry: LogEntry = { id, source, type, refId, payload, round, timestamp }
+    const stored = { id, source, type, refId, payload: text, round, timestamp }
+    hash = Chain.next(hash, stored)
+    inserted.push(logValues(stored, hash))
+    entries.push(entry)
+    fresh.push({ entry, chars: text.length })
+    if (key !== undefined) rounds.set(key, entry)
+    yield* runs.project(entry)
+  }
+
+  if (inserted.length > 0) {
+    yield* insertLogs(conn, texts, inserted)
+    yield* runs.flush
+    yield* writeHead(conn, texts, { id, hash })
+  }
+  return { entries, fresh }
+})
+
+/** Folds entries into runs and keeps those that changed until `flush` writes them. */
+export interface Runs {
+  readonly project: (entry: LogEntry) => Effect.Effect<void, SqlError | LogStoreError>
+  readonly flush: Effect.Effect<void, SqlError | LogStoreError>
+}
+
+export const makeRuns = (conn: Connection, texts: Statements): Runs => {
+  const known = new Map<string, WorkflowRun | undefined>()
+  const changed = new Map<string, WorkflowRun>()
+
+  const find = Effect.fnUntraced(function* (threadId: string) {
+    if (known.has(threadId)) return known.get(threadId)
+    const [run] = yield* conn.execute(texts.findRun, [threadId], undefined).pipe(
+      Effect.flatMap(decodeRuns("append")),
+      // A damaged run must not fail the batch that it is in: the log itself says what it was.
+      Effect.catchTag("LogStoreError", () => Effect.map(recompute(threadId), (run) => [run]))
+    )
+    known.set(threadId, run)
+    return run
+  })
+
+  const recompute = (threadId: string) =>
+    conn.execute(texts.findThread, [threadId], undefined).pipe(
+      Effect.flatMap(decodeEntries("append")),
+      Effect.map((entries) => entries.reduce<WorkflowRun | undefined>(RunProjection.apply, undefined))
+    )
+
+  return {
+    project: (entry) => {
+      const threadId = entry.refId
+      if (entry.source !== "workflow" || threadId === null) return Effect.void
+      return Effect.map(find(threadId), (before) => {
+        const after = RunProjection.apply(before, entry)
+        if (after === undefined || after === before) return
+        known.set(threadId, after)
+        changed.set(threadId, after)
+      })
+    },
+    flush: Effect.suspend(() => {
+      const runs = [...changed.values()]
+      changed.clear()
+      known.clear()
+      return Effect.forEach(runs, (run) => conn.executeRaw(texts.upsertRun, runValues(run)), { discard: true })
+    })
+  }
+}
+
+const findRound = (conn: Connection, texts: Statements, row: PreparedRow) =>
+  conn.execute(texts.findRound, [row.refId, row.round], undefined).pipe(
+    Effect.flatMap(decodeEntries("append")),
+    Effect.map(([entry]) => entry)
+  )
+
+const writeHead = (conn: Connection, texts: Statements, head: Head) =>
+  conn.executeRaw(texts.writeHead, [`${head.id} ${head.hash}`])
+
+const insertLogs = Effect.fnUntraced(function* (
+  conn: Connection,
+  texts: Statements,
+  rows: ReadonlyArray<ReadonlyArray<unknown>>
+) {
+  let start = 0
+  while (start < rows.length) {
+    const left = rows.length - start
+    const size = INSERT_SIZES.find((size) => size <= left) ?? 1
+    yield* conn.executeRaw(texts.insertLogs(size), rows.slice(start, start + size).flat())
+    start += size
+  }
+})

@@ -1,0 +1,172 @@
+/** How entries and runs lie in their tables, and how they come back. */
+import { type LogEntry, LogSource } from "@nerve/core/domain/LogEntry"
+import { RunStatus, type WorkflowRun } from "@nerve/core/domain/Thread"
+import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Row } from "effect/sql/SqlConnection"
+import { LogStoreError } from "../LogStore.ts"
+import type { ChainedRow } from "./chain.ts"
+
+/** Columns of `logs`, in the order of `logValues`. */
+export const LOG_COLUMNS = ["id", "source", "type", "ref_id", "round", "payload", "timestamp", "hash"] as const
+
+/** Columns of `workflow_runs`, in the order of `runValues`. */
+export const RUN_COLUMNS = [
+  "thread_id",
+  "workflow",
+  "status",
+  "exit_code",
+  "reason",
+  "prompt",
+  "max_rounds",
+  "dry_run",
+  "rounds",
+  "crashes",
+  "created_id",
+  "created_at",
+  "started_at",
+  "ended_at"
+] as const
+
+/** The last row ever appended: its id and hash. It stays when rows are deleted, so ids are not used again. */
+export interface Head {
+  readonly id: number
+  readonly hash: string
+}
+
+export const logValues = (row: ChainedRow, hash: string): ReadonlyArray<unknown> => [
+  row.id,
+  row.source,
+  row.type,
+  row.refId,
+  row.round,
+  row.payload,
+  row.timestamp,
+  hash
+]
+
+export const runValues = (run: WorkflowRun): ReadonlyArray<unknown> => [
+  run.threadId,
+  run.workflow,
+  run.status,
+  run.exitCode,
+  run.reason,
+  run.prompt,
+  run.maxRounds,
+  run.dryRun ? 1 : 0,
+  run.rounds,
+  run.crashes,
+  run.createdId,
+  run.createdAt,
+  run.startedAt,
+  run.endedAt
+]
+
+const StoredRow = Schema.Struct({
+  id: Schema.Int,
+  source: Schema.String,
+  type: Schema.String,
+  ref_id: Schema.NullOr(Schema.String),
+  round: Schema.NullOr(Schema.Int),
+  payload: Schema.String,
+  timestamp: Schema.Int,
+  hash: Schema.String
+})
+
+const RunRow = Schema.Struct({
+  thread_id: ThreadId,
+  workflow: WorkflowName,
+  status: RunStatus,
+  exit_code: Schema.NullOr(Schema.Int),
+  reason: Schema.String,
+  prompt: Schema.String,
+  max_rounds: Schema.Int,
+  dry_run: Schema.Int,
+  rounds: Schema.Int,
+  crashes: Schema.Int,
+  created_id: Schema.Int,
+  created_at: Schema.Int,
+  started_at: Schema.NullOr(Schema.Int),
+  ended_at: Schema.NullOr(Schema.Int)
+})
+
+/** A row as it is stored, its payload still text. */
+export interface StoredLog extends ChainedRow {
+  readonly hash: string
+}
+
+const decodeHeadRows = Schema.decodeUnknownEffect(
+  Schema.Tuple([Schema.Struct({ value: Schema.TemplateLiteralParser([Schema.FiniteFromString, " ", Schema.String]) })])
+)
+const decodeNumberRow = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ number: Schema.Int })]))
+const decodeStored = Schema.decodeUnknownOption(StoredRow)
+const decodeRunRows = Schema.decodeUnknownEffect(Schema.Array(RunRow))
+const isSource = Schema.is(LogSource)
+
+/** A row of `logs` with its payload as text; undefined when its columns do not hold what they should. */
+export const decodeStoredRow = (row: unknown): StoredLog | undefined =>
+  Option.getOrUndefined(Option.map(decodeStored(row), ({ ref_id, ...rest }) => ({ ...rest, refId: ref_id })))
+
+/** Rows of `logs` as entries. */
+export const decodeEntries =
+  (operation: string) =>
+  (rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<LogEntry>, LogStoreError> =>
+    Effect.forEach(rows, (row) => decodeEntry(operation, row))
+
+/** Rows of `workflow_runs` as runs. */
+export const decodeRuns =
+  (operation: string) =>
+  (rows: unknown): Effect.Effect<ReadonlyArray<WorkflowRun>, LogStoreError> =>
+    Effect.mapBoth(decodeRunRows(rows), {
+      onSuccess: (decoded) =>
+        decoded.map((row) => ({
+          threadId: row.thread_id,
+          workflow: row.workflow,
+          status: row.status,
+          exitCode: row.exit_code,
+          reason: row.reason,
+          prompt: row.prompt,
+          maxRounds: row.max_rounds,
+          dryRun: row.dry_run !== 0,
+          rounds: row.rounds,
+          crashes: row.crashes,
+          createdId: row.created_id,
+          createdAt: row.created_at,
+          startedAt: row.started_at,
+          endedAt: row.ended_at
+        })),
+      onFailure: damaged(operation, "a row of workflow_runs is damaged; it can be rebuilt from the log")
+    })
+
+/** The row of `meta` that says where the log ends. Frozen format: id and hash, a space between. */
+export const decodeHead = (rows: unknown): Effect.Effect<Head, LogStoreError> =>
+  Effect.mapBoth(decodeHeadRows(rows), {
+    onSuccess: ([row]) => {
+      const [id, _, hash] = row.value
+      return { id, hash }
+    },
+    onFailure: damaged("open", "the log's end is not recorded: meta has no readable head")
+  })
+
+/** The row of a query for one `number`. */
+export const decodeNumber =
+  (operation: string) =>
+  (rows: unknown): Effect.Effect<number, LogStoreError> =>
+    Effect.mapBoth(decodeNumberRow(rows), {
+      onSuccess: ([row]) => row.number,
+      onFailure: damaged(operation, "the database did not answer with a number")
+    })
+
+const decodeEntry = (operation: string, raw: Row): Effect.Effect<LogEntry, LogStoreError> => {
+  const fail = damaged(operation, `entry ${raw["id"]} of the log is damaged`)
+  const row = decodeStoredRow(raw)
+  if (row === undefined) return Effect.fail(fail("its columns do not hold what they should"))
+  const { hash: _, payload, source, ...rest } = row
+  if (!isSource(source)) return Effect.fail(fail(`unknown source ${source}`))
+  return Effect.try({ try: (): LogEntry => ({ ...rest, source, payload: JSON.parse(payload) }), catch: fail })
+}
+
+const damaged = (operation: string, message: string) => (cause: unknown) =>
+  new LogStoreError({ operation, message, permanent: true, cause })

@@ -1,0 +1,53 @@
+/**
+ * What happens to senses, as data. `SensePool` hands each event to its `onEvent` and does not go on
+ * with the sense concerned before that has returned: so an event is written before its effects (M13).
+ */
+import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import type { Problem } from "@nerve/core/domain/Problem"
+import type { Cause } from "@nerve/core/sense/SenseSchedule"
+import type { Launch } from "@nerve/core/wire/SenseRpcs"
+import type * as Schema from "effect/Schema"
+import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
+
+/** What each end of a compute tells. */
+interface Compute {
+  readonly sense: SenseName
+  readonly group: GroupName
+  /** Why it ran. */
+  readonly cause: Cause
+  /** Milliseconds from its start to its end. */
+  readonly durationMs: number
+}
+
+export type SenseEvent =
+  /** A signal, with the workflows that it launches (M12). `on:` dependents are triggered after this event. */
+  | (Compute & {
+      readonly _tag: "SignalEmitted"
+      readonly value: Schema.Json
+      readonly launches: ReadonlyArray<Launch>
+    })
+  /** It ended without a signal (S6); `reason` if it gave one. */
+  | (Compute & { readonly _tag: "ComputeEnded"; readonly reason: string | null })
+  /** It threw, its result did not fit, or its worker died under it twice in a row. */
+  | (Compute & { readonly _tag: "ComputeFailed"; readonly message: string; readonly stack: string | null })
+  /** The soft timeout passed and it gave way (S4). */
+  | (Compute & { readonly _tag: "ComputeTimedOut"; readonly timeoutMs: number })
+  /** It did not give way within the grace period: its worker was killed (S4). */
+  | (Compute & {
+      readonly _tag: "ComputeKilled"
+      /** Timeout and grace period, in milliseconds. */
+      readonly boundMs: number
+      /**
+       * The group's other senses that were computing, and are computed again. A worker stuck in a
+       * synchronous loop answers nobody: it may be one of these that is stuck.
+       */
+      readonly others: ReadonlyArray<SenseName>
+    })
+  /** Its worker went away under it. It is computed again. */
+  | (Compute & { readonly _tag: "ComputeInterrupted"; readonly reason: string })
+  /** It does not load: it is not computed until its worker starts anew and loads it. */
+  | { readonly _tag: "SenseBroken"; readonly sense: SenseName; readonly group: GroupName; readonly problem: Problem }
+  /** It loads again. */
+  | { readonly _tag: "SenseRecovered"; readonly sense: SenseName; readonly group: GroupName }
+  /** Something happened to a group's worker. */
+  | { readonly _tag: "Worker"; readonly event: WorkerEvent<GroupName> }

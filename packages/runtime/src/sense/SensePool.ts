@@ -1,0 +1,590 @@
+/**
+ * Senses, scheduled and run: one worker per group (M1), computes by interval, `on:` and trigger, no
+ * two computes of one sense at a time (S5), soft timeout, grace and kill (S4).
+ *
+ * When a sense computes is decided by `SenseSchedule`; how workers live and die by `WorkerRuntime`.
+ * This module joins the two: it feeds each schedule what happens, and carries out what it decides.
+ * What follows from a signal is not its business: it hands every event to `onEvent` (the Kernel's).
+ *
+ * One timer serves all senses, and each sense has one fiber, which runs its computes one by one: an
+ * `onEvent` that is slow holds up its own sense and nobody else's.
+ */
+import type { NerveConfig, SenseConfig } from "@nerve/core/config/NerveConfig"
+import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import type { Problem } from "@nerve/core/domain/Problem"
+import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
+import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import { type SenseView, UnknownSense, type WorkerView } from "@nerve/core/wire/ControlRpcs"
+import { type ComputeOutcome, SenseRpcs, SenseWorkerInit, SenseWorkerReady } from "@nerve/core/wire/SenseRpcs"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberMap from "effect/FiberMap"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { WorkerClient } from "../ipc/WorkerClient.ts"
+import type { LogStoreError } from "../log/LogStore.ts"
+import type { Spawner } from "../supervision/Spawner.ts"
+import type { WorkerError } from "../supervision/WorkerError.ts"
+import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
+import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
+import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
+import type { SenseEvent } from "./SenseEvent.ts"
+import { SenseWorkers } from "./SenseWorkers.ts"
+
+export class SensePool extends Context.Service<
+  SensePool,
+  {
+    /** Runs a sense's compute at its next idle moment; collapses with a trigger that is waiting already. */
+    readonly trigger: (sense: string) => Effect.Effect<void, UnknownSense>
+    readonly views: Effect.Effect<ReadonlyArray<SenseView>>
+    /** The groups' workers, keyed `sense:GROUP`. */
+    readonly workers: Effect.Effect<ReadonlyArray<WorkerView>>
+    /**
+     * Evicts a group's worker and starts it anew; no-op when unknown (M2). Done when the old worker is
+     * gone; the new one may still be starting. Computes that this interrupts run again.
+     */
+    readonly restartGroup: (group: string) => Effect.Effect<void>
+    /**
+     * Puts other senses in force: those that left are stopped, new ones start, the others keep their
+     * state. A group whose worker has to know is restarted, since each worker knows all senses by name
+     * as peers. Done when the old workers are gone.
+     */
+    readonly configure: (senses: ReadonlyArray<SenseConfig>) => Effect.Effect<void>
+  }
+>()("@nerve/runtime/sense/SensePool") {}
+
+export interface Options {
+  readonly config: Pick<NerveConfig, "senses">
+  /** Absolute path of the workspace. */
+  readonly workspace: string
+  /**
+   * Told of every event before anything follows from it. A signal that it could not take triggers no
+   * dependents, since it was not recorded. It says itself why it failed; that it died is logged here.
+   */
+  readonly onEvent: (event: SenseEvent) => Effect.Effect<void, LogStoreError>
+}
+
+/** One second between respawns and in practice without limit: a group is never given up for good (M1). */
+const respawn = RespawnPolicy.intensity({ max: 100_000, within: "24 hours", delay: "1 second" })
+
+/** A group's worker is gone five seconds after it was asked to go, at the latest (M1). */
+const stop = StopPolicy.make({ drain: "5 seconds", polite: "4 seconds", term: "1 second" })
+
+/** Starts all groups' workers. Closing the scope stops them. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<SensePool["Service"], never, SenseWorkers | Spawner | Scope> {
+  const ports = yield* SenseWorkers
+  const clock = yield* Clock.Clock
+  const senses = new Map<string, Sense>()
+  const groups = new Map<string, Group>()
+
+  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+
+  // The runtime first: closing runs backwards, so that computes are given up before their workers stop.
+  const runtime = yield* WorkerRuntime.make<GroupName, SenseRpc>({
+    rpcs: SenseRpcs,
+    worker: (name) => specOf(ports, initOf(name)),
+    respawn,
+    stop,
+    onEvent: (event) => onWorkerEvent(event)
+  })
+  const loops = yield* FiberMap.make<string>()
+  const background = yield* FiberMap.make<string>()
+  const inBackground = yield* FiberMap.runtime(background)()
+
+  // --- the timer: one for all senses, asleep until the earliest of them wants to be woken
+
+  const rearm = Latch.makeUnsafe()
+  let armedAt = Number.POSITIVE_INFINITY
+
+  const timer = Effect.gen(function* () {
+    while (true) {
+      rearm.closeUnsafe()
+      armedAt = Number.NEGATIVE_INFINITY
+      for (const sense of senses.values()) {
+        if (sense.wakeAt !== null && sense.wakeAt <= now()) feed(sense, { _tag: "Tick" })
+      }
+      armedAt = Math.min(...Array.from(senses.values(), (sense) => sense.wakeAt ?? Number.POSITIVE_INFINITY))
+      // Rounded up, since timers know whole milliseconds: a nap that ends too early would be wasted.
+      yield* Number.isFinite(armedAt)
+        ? Effect.timeoutOption(rearm.await, Math.max(0, Math.ceil(armedAt - now())))
+        : rearm.await
+    }
+  })
+
+  /** Tells a schedule what happened and carries out what it decides. Never waits. */
+  const feed = (sense: Sense, input: SenseSchedule.Input): void => {
+    const decision = SenseSchedule.decide(sense.schedule, input, now())
+    sense.schedule = decision.state
+    sense.wakeAt = decision.wakeAt
+    for (const action of decision.actions) {
+      switch (action._tag) {
+        case "Run":
+          sense.cause = action.cause
+          sense.go.openUnsafe()
+          break
+        case "Overrun":
+          sense.overran = membersOf(sense.group).filter((other) => other !== sense && isComputing(other))
+          killWorker(sense)
+          break
+      }
+    }
+    if (sense.wakeAt !== null && sense.wakeAt < armedAt) rearm.openUnsafe()
+  }
+
+  const killWorker = (sense: Sense): void => {
+    const reason = `compute of ${sense.config.name} ran longer than ${boundMs(sense)} ms`
+    inBackground(
+      `kill:${sense.group.name}`,
+      Effect.andThen(
+        // For whoever debugs nerve; the log of the workspace gets the compute's end, and the worker's exit.
+        Effect.annotateLogs(Effect.logDebug(`killing the sense worker: ${reason}`), {
+          group: sense.group.name,
+          sense: sense.config.name
+        }),
+        runtime.kill(sense.group.name, reason)
+      ),
+      { onlyIfMissing: true }
+    )
+  }
+
+  // --- computes
+
+  const loop = (sense: Sense) =>
+    Effect.gen(function* () {
+      const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
+      while (true) {
+        yield* sense.go.await
+        sense.go.closeUnsafe()
+        sense.overran = null
+        sense.lastAt = clock.currentTimeMillisUnsafe()
+        const startedAt = now()
+        const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name }))
+        feed(sense, { _tag: "ComputeAnswered" })
+        const again = yield* conclude(sense, exit, now() - startedAt)
+        if (again) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
+        else release(sense)
+        feed(sense, { _tag: "ComputeEnded" })
+      }
+    })
+
+  /** Counts and tells what a compute came to; true when it is to run again. */
+  const conclude = Effect.fnUntraced(function* (sense: Sense, exit: ComputeExit, durationMs: number) {
+    const end = classify(sense, exit)
+    const died = deathIn(exit)
+    // Its exit is reported in a moment: until then nobody may start anew beside this one.
+    if (died !== null && died === sense.group.incarnation) gone(sense.group)
+    const base = { sense: sense.config.name, group: sense.group.name, cause: sense.cause, durationMs }
+    if (end._tag === "ComputeInterrupted") {
+      sense.interrupted = true
+      if (died !== null) sense.group.suspects.push(sense)
+      yield* emit({ ...base, _tag: "ComputeInterrupted", reason: end.reason })
+      return true
+    }
+    sense.interrupted = false
+    sense.computes++
+    switch (end._tag) {
+      case "SignalEmitted":
+        sense.signals++
+        if (yield* emit({ ...base, ...end })) triggerDependents(sense)
+        return false
+      case "ComputeEnded":
+        yield* emit({ ...base, ...end })
+        return false
+      case "Unavailable":
+        sense.errors++
+        yield* emit({ ...base, _tag: "ComputeFailed", message: end.problem.message, stack: null })
+        yield* emitAll(setProblem(sense, end.problem))
+        return false
+      default:
+        sense.errors++
+        yield* emit({ ...base, ...end })
+        return false
+    }
+  })
+
+  const triggerDependents = (source: Sense): void => {
+    for (const sense of senses.values()) {
+      if (sense.config.on.includes(source.config.name)) {
+        feed(sense, { _tag: "Trigger", cause: { _tag: "On", sense: source.config.name } })
+      }
+    }
+  }
+
+  /** False when `onEvent` failed or died: what depends on the event's being recorded must not follow. */
+  const emit = (event: SenseEvent): Effect.Effect<boolean> =>
+    Effect.suspend(() => options.onEvent(event)).pipe(
+      Effect.as(true),
+      Effect.catch((error) => Effect.as(Effect.logDebug(`${event._tag} was not recorded: ${error.message}`), false)),
+      Effect.catchCause((cause) => Effect.as(Effect.logError(`onEvent died at ${event._tag}`, cause), false))
+    )
+
+  const emitAll = (events: ReadonlyArray<SenseEvent>) => Effect.forEach(events, emit, { discard: true })
+
+  // --- workers: who may compute
+
+  const onWorkerEvent = Effect.fnUntraced(function* (event: WorkerEvent<GroupName>) {
+    const group = groups.get(event.key)
+    if (group === undefined || event._tag === "WorkerReady") yield* emit({ _tag: "Worker", event })
+    if (group === undefined) return
+    switch (event._tag) {
+      case "WorkerReady":
+        yield* emitAll(membersOf(group).flatMap((sense) => setProblem(sense, problemIn(event.info, sense))))
+        // A worker that was about to be ready when it was evicted counts as gone all the same (M2).
+        if (group.evicting > 0) return
+        group.ready = true
+        group.incarnation = event.incarnation
+        return admit(group)
+      case "WorkerStarting":
+      case "WorkerExited":
+      case "WorkerGivenUp":
+        gone(group)
+    }
+    yield* emit({ _tag: "Worker", event })
+  })
+
+  /**
+   * Lets a ready group's senses compute. Those under which a worker has died go first, one at a time:
+   * so whichever of them kills its worker does it alone, and the others come to their end.
+   */
+  const admit = (group: Group): void => {
+    for (let head = group.suspects[0]; group.ready && head !== undefined; head = group.suspects[0]) {
+      if (head.problem === null) feed(head, { _tag: "GroupReady" })
+      if (isComputing(head)) return
+      // Broken, throttled, or still busy telling how it was interrupted: nobody waits for that.
+      group.suspects.shift()
+    }
+    if (!group.ready) return
+    for (const sense of membersOf(group)) {
+      if (sense.problem === null) feed(sense, { _tag: "GroupReady" })
+    }
+  }
+
+  /** A suspect has come to an end: the next one, or all. */
+  const release = (sense: Sense): void => {
+    const { group } = sense
+    if (!group.suspects.includes(sense)) return
+    group.suspects = group.suspects.filter((suspect) => suspect !== sense)
+    admit(group)
+  }
+
+  const gone = (group: Group): void => {
+    group.ready = false
+    for (const sense of membersOf(group)) feed(sense, { _tag: "GroupGone" })
+  }
+
+  const setProblem = (sense: Sense, problem: Problem | null): ReadonlyArray<SenseEvent> => {
+    const before = sense.problem
+    const about = { sense: sense.config.name, group: sense.group.name }
+    sense.problem = problem
+    if (problem !== null) {
+      feed(sense, { _tag: "GroupGone" })
+      return [{ _tag: "SenseBroken", ...about, problem }]
+    }
+    return before === null ? [] : [{ _tag: "SenseRecovered", ...about }]
+  }
+
+  const membersOf = (group: Group): ReadonlyArray<Sense> =>
+    Array.from(senses.values()).filter((sense) => sense.group === group)
+
+  const initOf = (group: GroupName): SenseWorkerInit => ({
+    group,
+    workspace: options.workspace,
+    senses: Array.from(senses.values())
+      .filter((sense) => sense.group.name === group)
+      .map(({ config }) => ({ name: config.name, timeoutMs: config.timeoutMs })),
+    peers: Array.from(senses.values(), (sense) => sense.config.name)
+  })
+
+  const startWorker = (group: Group): void => {
+    group.init = fingerprint(initOf(group.name))
+    // Its failure needs no handling here: the worker's events have told of it.
+    inBackground(`start:${group.name}`, Effect.ignore(runtime.start(group.name)))
+  }
+
+  const evict = (group: Group) =>
+    Effect.suspend(() => {
+      group.evicting++
+      group.suspects = []
+      // Whoever is interrupted now is not to blame for it, however often it happens.
+      for (const sense of membersOf(group)) sense.interrupted = false
+      gone(group)
+      return Effect.ensuring(
+        runtime.evict(group.name),
+        Effect.sync(() => group.evicting--)
+      )
+    })
+
+  const restart = (group: Group) =>
+    Effect.andThen(
+      evict(group),
+      Effect.sync(() => {
+        if (groups.get(group.name) === group) startWorker(group)
+      })
+    ).pipe(Effect.uninterruptible)
+
+  // --- what others ask
+
+  const trigger = Effect.fn("SensePool.trigger")(function* (name: string) {
+    const sense = senses.get(name)
+    if (sense === undefined) return yield* new UnknownSense({ sense: name, known: [...senses.keys()] })
+    feed(sense, { _tag: "Trigger", cause: { _tag: "Manual" } })
+  })
+
+  const restartGroup = Effect.fn("SensePool.restartGroup")(function* (name: string) {
+    const group = groups.get(name)
+    if (group !== undefined) yield* restart(group)
+  })
+
+  const oneAtATime = yield* Semaphore.make(1)
+  const configure = Effect.fn("SensePool.configure")(function* (configs: ReadonlyArray<SenseConfig>) {
+    for (const [name, sense] of senses) {
+      const stays = configs.some((config) => config.name === name && config.group === sense.group.name)
+      if (stays) continue
+      senses.delete(name)
+      sense.group.suspects = sense.group.suspects.filter((suspect) => suspect !== sense)
+      yield* FiberMap.remove(loops, name)
+      admit(sense.group)
+    }
+    const started: Array<Group> = []
+    for (const config of configs) {
+      const known = senses.get(config.name)
+      if (known !== undefined) {
+        known.config = config
+        feed(known, { _tag: "Reconfigured", settings: SenseSchedule.settings(config) })
+        continue
+      }
+      const group = groups.get(config.group) ?? newGroup(config.group)
+      if (!groups.has(config.group)) started.push(group)
+      groups.set(config.group, group)
+      const sense = newSense(config, group, now())
+      senses.set(config.name, sense)
+      yield* FiberMap.run(loops, config.name, loop(sense))
+    }
+    for (const group of started) startWorker(group)
+    yield* Effect.forEach([...groups.values()], settleGroup, { concurrency: "unbounded", discard: true })
+  }, oneAtATime.withPermits(1))
+
+  const settleGroup = (group: Group) =>
+    Effect.suspend(() => {
+      if (membersOf(group).length === 0) {
+        groups.delete(group.name)
+        return evict(group)
+      }
+      return fingerprint(initOf(group.name)) === group.init ? Effect.void : restart(group)
+    })
+
+  const views = Effect.sync(() => {
+    const wall = clock.currentTimeMillisUnsafe()
+    const monotonic = now()
+    return Array.from(senses.values(), (sense): SenseView => {
+      const nextAt = SenseSchedule.nextStartAt(sense.schedule)
+      return {
+        name: sense.config.name,
+        group: sense.group.name,
+        status: statusOf(sense),
+        problem: sense.problem,
+        intervalMs: sense.config.intervalMs,
+        on: sense.config.on,
+        nextAt: nextAt === null ? null : Math.round(wall + nextAt - monotonic),
+        lastAt: sense.lastAt,
+        computes: sense.computes,
+        signals: sense.signals,
+        errors: sense.errors
+      }
+    })
+  })
+
+  const workers = Effect.suspend(() =>
+    Effect.forEach([...groups.values()], ({ name }) =>
+      Effect.map(runtime.info(name), (info): WorkerView => ({
+        key: `sense:${name}`,
+        state: info.state,
+        pid: info.pid,
+        incarnation: info.incarnation,
+        crashes: info.crashes
+      }))
+    )
+  )
+
+  yield* Effect.forkScoped(timer)
+  yield* configure(options.config.senses)
+  return { trigger, views, workers, restartGroup, configure }
+})
+
+/** The pool as a service. */
+export const layer = (options: Options): Layer.Layer<SensePool, never, SenseWorkers | Spawner> =>
+  Layer.effect(SensePool, make(options))
+
+// --- what is kept of a sense and of a group
+
+type SenseRpc = RpcGroup.Rpcs<typeof SenseRpcs>
+type ComputeExit = Exit.Exit<ComputeOutcome, Rpc.Error<SenseRpc> | WorkerError>
+
+interface Group {
+  readonly name: GroupName
+  /** Whether its worker takes computes. */
+  ready: boolean
+  /** Which incarnation of its worker was ready last; 0 when none was. */
+  incarnation: number
+  /** Evictions under way. */
+  evicting: number
+  /** Senses under which the last worker died, to be tried alone. */
+  suspects: Array<Sense>
+  /** What its worker was told when it was last started from here. */
+  init: string
+}
+
+interface Sense {
+  readonly group: Group
+  config: SenseConfig
+  schedule: SenseSchedule.State
+  wakeAt: number | null
+  /** Open when a compute is to start. */
+  readonly go: Latch.Latch
+  /** Why the current compute runs. */
+  cause: SenseSchedule.Cause
+  /** Null until the current compute passes its bound; then the others of its group that were computing. */
+  overran: ReadonlyArray<Sense> | null
+  /** Whether the last compute was interrupted by its worker's going. */
+  interrupted: boolean
+  /** Why it does not load. */
+  problem: Problem | null
+  /** Milliseconds since the Unix epoch. */
+  lastAt: number | null
+  computes: number
+  signals: number
+  errors: number
+}
+
+const newGroup = (name: GroupName): Group => ({
+  name,
+  ready: false,
+  incarnation: 0,
+  evicting: 0,
+  suspects: [],
+  init: ""
+})
+
+const newSense = (config: SenseConfig, group: Group, now: number): Sense => ({
+  group,
+  config,
+  schedule: SenseSchedule.make(SenseSchedule.settings(config), now),
+  wakeAt: null,
+  go: Latch.makeUnsafe(),
+  cause: { _tag: "Interval" },
+  overran: null,
+  interrupted: false,
+  problem: null,
+  lastAt: null,
+  computes: 0,
+  signals: 0,
+  errors: 0
+})
+
+const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag === "Running"
+
+const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
+
+const statusOf = (sense: Sense): SenseView["status"] => {
+  if (sense.problem !== null) return "failed"
+  if (SenseSchedule.isRunning(sense.schedule)) return "running"
+  return sense.group.ready ? "ok" : "waiting"
+}
+
+// --- workers
+
+const encodeInit = Schema.encodeSync(SenseWorkerInit)
+
+const fingerprint = (init: SenseWorkerInit): string => JSON.stringify(encodeInit(init))
+
+const specOf = (ports: SenseWorkers["Service"], init: SenseWorkerInit): WorkerSpec => {
+  const spec = ports.spec(init)
+  return { ...spec, options: { ...spec.options, init: encodeInit(init) } }
+}
+
+const decodeReady = Schema.decodeUnknownOption(SenseWorkerReady)
+
+/** What a worker that reports ready says about a sense. A report that makes no sense is a problem of all. */
+const problemIn = (info: Schema.Json, sense: Sense): Problem | null => {
+  const listed = Option.flatMapNullishOr(decodeReady(info), (ready) =>
+    ready.senses.find(({ name }) => name === sense.config.name)
+  )
+  if (Option.isSome(listed)) return listed.value.problem
+  return {
+    code: "worker-report-invalid",
+    message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
+    file: null,
+    hint: "Is the worker of another version than the daemon? Restart the daemon."
+  }
+}
+
+// --- the end of a compute
+
+type End =
+  | ({ readonly _tag: "SignalEmitted" } & Omit<Extract<ComputeOutcome, { readonly _tag: "Signal" }>, "_tag">)
+  | { readonly _tag: "ComputeEnded"; readonly reason: string | null }
+  | { readonly _tag: "ComputeFailed"; readonly message: string; readonly stack: string | null }
+  | { readonly _tag: "Unavailable"; readonly problem: Problem }
+  | { readonly _tag: "ComputeTimedOut"; readonly timeoutMs: number }
+  | { readonly _tag: "ComputeKilled"; readonly boundMs: number; readonly others: ReadonlyArray<SenseName> }
+  | { readonly _tag: "ComputeInterrupted"; readonly reason: string }
+
+const failed = (message: string, stack: string | null = null): End => ({ _tag: "ComputeFailed", message, stack })
+
+const errorIn = (exit: ComputeExit) =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+
+/** The incarnation that died under the compute; null if none did. */
+const deathIn = (exit: ComputeExit): number | null => {
+  const error = errorIn(exit)
+  return error?._tag === "WorkerDied" ? error.incarnation : null
+}
+
+/**
+ * What a compute came to. When its worker went away under it, it runs again, but only once: a compute
+ * under which two workers died in a row is taken to be the cause, and waits for its next trigger.
+ */
+const classify = (sense: Sense, exit: ComputeExit): End => {
+  if (Exit.isSuccess(exit)) {
+    return exit.value._tag === "Signal"
+      ? { _tag: "SignalEmitted", value: exit.value.value, launches: exit.value.launches }
+      : { _tag: "ComputeEnded", reason: exit.value.reason }
+  }
+  const error = errorIn(exit)
+  switch (error?._tag) {
+    case undefined:
+      return failed(Cause.pretty(exit.cause))
+    case "ComputeFailed":
+      return failed(error.message, error.stack)
+    case "ComputeTimeout":
+      return { _tag: "ComputeTimedOut", timeoutMs: error.timeoutMs }
+    case "SenseUnavailable":
+      return error.problem === null ? failed(error.message) : { _tag: "Unavailable", problem: error.problem }
+    case "WorkerDied":
+    case "WorkerStopped":
+      if (sense.overran !== null) {
+        const others = sense.overran.map(({ config }) => config.name)
+        return { _tag: "ComputeKilled", boundMs: boundMs(sense), others }
+      }
+      return sense.interrupted
+        ? failed(`${error.message}, for the second time in a row`)
+        : { _tag: "ComputeInterrupted", reason: error.message }
+    case "RespawnLimitReached":
+    case "MailboxFull":
+    case "CallTimeout":
+    case "ProtocolViolation":
+      return failed(error.message)
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The life of a worker that is a process, whatever its command line: spawned through the `Spawner` port,
+ * steered by signals to its process group, its output handed on line by line.
+ */
+import type { Ending } from "@nerve/core/supervision/LifecycleState"
+import * as Frame from "@nerve/core/wire/Frame"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { type Controls, type Port, refused, type Suspension, taken } from "../Lifecycle.ts"
+import { type Child, type Signal, Spawner } from "../Spawner.ts"
+import type { WorkerSpec } from "../WorkerSpec.ts"
+
+/** A line of a worker's output. */
+export interface OutputLine {
+  readonly id: string
+  readonly incarnation: number
+  readonly stream: "stdout" | "stderr"
+  readonly line: string
+}
+
+/** Where output goes. Lines that come while it is busy wait; of more than 1024 the oldest are dropped. */
+export type Output = (line: OutputLine) => Effect.Effect<void>
+
+/** As a structured log entry: the line, annotated with worker, incarnation and stream. */
+export const logOutput: Output = ({ id, incarnation, line, stream }) =>
+  Effect.annotateLogs(Effect.logInfo(line), { worker: id, incarnation, stream })
+
+/** Lines kept while `output` is busy. */
+const outputBuffer = 1024
+
+export interface Options {
+  readonly spec: WorkerSpec
+  readonly output: Output
+  /** Milliseconds it may take to say `ready` over the channel; null when it counts as running at once. */
+  readonly readyTimeoutMs: number | null
+  /** What is not done by signal to the process group. */
+  readonly controls?: (child: Child) => Controls
+  /** Run when it has ended by a signal. */
+  readonly afterSignal?: Effect.Effect<void, never, Spawner>
+}
+
+/** From the spawn to the exit, everything of its process group gone. */
+export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending, never, Spawner | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { id, incarnation } = port.handover
+    const spawner = yield* Spawner
+    const lines = yield* outputLines(options.output)
+    const spawned = yield* Effect.result(
+      spawner.spawn(options.spec, {
+        key: id,
+        incarnation,
+        output: { line: (stream, line) => lines.offer({ id, incarnation, stream, line }) }
+      })
+    )
+    if (spawned._tag === "Failure") {
+      return { code: null, signal: null, error: `could not be started: ${spawned.failure.message}` }
+    }
+    const child = spawned.success
+    port.attach({ pid: child.pid, ...signals(port, child), ...options.controls?.(child) })
+    const readiness = yield* ready(port, child, options.readyTimeoutMs)
+    const exit = yield* child.exit
+    if (exit.signal !== null && options.afterSignal !== undefined) yield* options.afterSignal
+    yield* lines.flush
+    return { ...exit, error: readiness() }
+  })
+
+const outputLines = Effect.fnUntraced(function* (output: Output) {
+  const queue = yield* Queue.sliding<OutputLine>(outputBuffer)
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(queue), output)))
+  return {
+    offer: (line: OutputLine) => void Queue.offerUnsafe(queue, line),
+    flush: Effect.flatMap(Queue.clear(queue), (rest) => Effect.forEach(rest, output, { discard: true }))
+  }
+})
+
+const signals = (port: Port, child: Child): Controls => {
+  const signal = (name: Signal): Effect.Effect<Suspension> =>
+    Effect.map(child.kill(name), (isThere) => (isThere ? taken : refused(port.handover.id, "its process is gone")))
+  return {
+    terminate: child.kill("SIGTERM"),
+    kill: child.kill("SIGKILL"),
+    suspend: signal("SIGSTOP"),
+    resume: signal("SIGCONT")
+  }
+}
+
+/**
+ * Listens for `ready`, or does not wait for it; what a command that knows nothing of frames writes to
+ * descriptor 3 is nobody's concern. Gives why it was killed before it was ready, if it was.
+ */
+const ready = Effect.fnUntraced(function* (port: Port, child: Child, timeoutMs: number | null) {
+  let failure: string | null = null
+  let isReady = false
+  const fail = (reason: string) => {
+    failure ??= reason
+    return child.kill("SIGKILL")
+  }
+  if (timeoutMs === null) {
+    child.channel.onFrameUnsafe(() => {})
+    port.started()
+    return () => failure
+  }
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  child.channel.onFrameUnsafe((raw) => {
+    const frame = Frame.fromWorker(raw)
+    if (typeof frame === "string" || frame.t !== "ready" || isReady) return
+    if (frame.v !== Frame.protocolVersion) {
+      return void runFork(fail(`it speaks version ${frame.v} of the protocol, not ${Frame.protocolVersion}`))
+    }
+    isReady = true
+    port.started()
+  })
+  child.channel.onEndUnsafe((end) => {
+    if (end._tag === "Broken") runFork(fail(`it broke the protocol: ${end.message}`))
+  })
+  yield* Effect.forkScoped(
+    Effect.andThen(
+      Effect.sleep(timeoutMs),
+      Effect.suspend(() => (isReady ? Effect.void : fail(`not ready within ${timeoutMs} ms`)))
+    )
+  )
+  return () => failure
+})

@@ -1,0 +1,64 @@
+/**
+ * The log entries that a run leaves, from its beginning to its end, and how the end of a thread's loop
+ * reads in the log. Pure; `RunProjection` in core reads what is written here.
+ */
+import type { RunStatus } from "@nerve/core/domain/Thread"
+import { ExitCode } from "@nerve/core/domain/Thread"
+import type { ThreadId } from "@nerve/core/domain/Ids"
+import type { LogInput } from "@nerve/core/domain/LogEntry"
+import type { RoundRecorded, RunCrashed, RunEnded, RunOpened } from "@nerve/core/domain/RunProjection"
+import type { ThreadOutcome } from "./ThreadLoop.ts"
+
+/** Ends that are written with an exit code and a reason. */
+export type EndStatus = Exclude<RunStatus, "queued" | "started" | "crashed">
+
+const entry = (
+  type: RunStatus | "message",
+  threadId: ThreadId,
+  payload: RunOpened | RunEnded | RunCrashed | RoundRecorded
+): LogInput => ({ source: "workflow", type, refId: threadId, payload })
+
+/** The run waits for a slot. */
+export const queued = (threadId: ThreadId, opened: RunOpened): LogInput => entry("queued", threadId, opened)
+
+/** The run has a slot. Written before the thread is sent out (M13). */
+export const started = (threadId: ThreadId, opened: RunOpened): LogInput => entry("started", threadId, opened)
+
+/** The run is dropped on arrival. */
+export const rejected = (threadId: ThreadId, opened: RunOpened, reason: string): LogInput =>
+  entry("dropped", threadId, { ...opened, reason })
+
+/** A finished round; recorded once per (thread, round). */
+export const message = (threadId: ThreadId, round: number, recorded: RoundRecorded): LogInput => ({
+  ...entry("message", threadId, recorded),
+  round
+})
+
+/** The worker died under the thread. The run goes on unless `final`. */
+export const crashed = (threadId: ThreadId, reason: string, final: boolean): LogInput =>
+  entry("crashed", threadId, { reason, final })
+
+/** The run is over. */
+export const ended = (threadId: ThreadId, status: EndStatus, exitCode: number, reason: string): LogInput =>
+  entry(status, threadId, { exitCode, reason })
+
+/** The end that an outcome is; none for a thread that was stopped and goes on at the next start. */
+export const ofOutcome = (threadId: ThreadId, outcome: ThreadOutcome): LogInput | undefined => {
+  switch (outcome._tag) {
+    case "Completed":
+      return ended(threadId, "completed", ExitCode.success, "")
+    case "RoundsExhausted":
+      return ended(
+        threadId,
+        "failed",
+        ExitCode.maxRounds,
+        `the moderator had not ended it after ${outcome.maxRounds} rounds, its maximum`
+      )
+    case "Failed":
+      return ended(threadId, "failed", ExitCode.roleError, outcome.reason)
+    case "GivenUp":
+      return crashed(threadId, outcome.reason, true)
+    case "Stopped":
+      return undefined
+  }
+}

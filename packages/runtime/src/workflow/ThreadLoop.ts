@@ -1,0 +1,131 @@
+/**
+ * One thread, round by round: read its messages from the log, ask the workflow's worker for the next
+ * round, append it, again. All it knows is in the log, so a thread can be taken up after any death,
+ * and a finished round is never run again (M7).
+ *
+ * It appends rounds and crashes; the end of the run is its caller's to record, because a slot becomes
+ * free with it.
+ */
+import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import type { ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
+import { RoundRecorded } from "@nerve/core/domain/RunProjection"
+import type { RoundOutcome, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type { WorkerClient } from "../ipc/WorkerClient.ts"
+import { LogStore } from "../log/LogStore.ts"
+import { untilStored } from "./internal/untilStored.ts"
+import * as RunLog from "./RunLog.ts"
+
+/** The client of a workflow's worker, as far as a loop needs it. */
+export type RoundClient = WorkerClient<RpcGroup.Rpcs<typeof WorkflowRpcs>>
+
+/** How a thread's loop ended. */
+export type ThreadOutcome =
+  /** The moderator said END. */
+  | { readonly _tag: "Completed" }
+  | { readonly _tag: "RoundsExhausted"; readonly maxRounds: number }
+  /** A role or the moderator failed, or the workflow does not load. */
+  | { readonly _tag: "Failed"; readonly reason: string }
+  /** The respawn policy gave the worker up. */
+  | { readonly _tag: "GivenUp"; readonly reason: string }
+  /** The worker was stopped from outside: the run is not over, it goes on at the next start. */
+  | { readonly _tag: "Stopped" }
+
+export interface Options {
+  readonly client: (workflow: WorkflowName) => Effect.Effect<RoundClient>
+}
+
+/** Between two tries when the worker's mailbox is full. */
+const mailboxRetry = Schedule.spaced("1 second")
+
+/** A function that runs a thread to its end. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<(threadId: ThreadId) => Effect.Effect<ThreadOutcome>, never, LogStore> {
+  const store = yield* LogStore
+
+  const record = Effect.fnUntraced(function* (threadId: ThreadId, round: number, spoke: RoundRecorded) {
+    const entry = yield* untilStored(store.append(RunLog.message(threadId, round, spoke)))
+    // If the round was recorded before, what is recorded counts, not what was answered now.
+    const recorded = yield* Effect.orDie(decodeRecorded(entry.payload))
+    return { ...recorded, round, timestamp: entry.timestamp } satisfies ThreadMessage
+  })
+
+  const converse = Effect.fnUntraced(function* (start: ThreadStart): Effect.fn.Return<ThreadOutcome> {
+    const worker = yield* options.client(start.workflow)
+    const steps = [...(yield* untilStored(store.messages(start.threadId)))]
+    while (steps.length < start.maxRounds) {
+      const answer = yield* ask(worker, start, steps)
+      switch (answer._tag) {
+        case "Spoke": {
+          const { content, meta, role } = answer
+          steps.push(yield* record(start.threadId, steps.length + 1, { role, content, meta }))
+          break
+        }
+        case "Ended":
+          return { _tag: "Completed" }
+        case "Died":
+          // Asked again below; the call itself waits until the worker is back or given up.
+          yield* untilStored(store.append(RunLog.crashed(start.threadId, answer.reason, false)))
+          break
+        case "Over":
+          return answer.outcome
+      }
+    }
+    return { _tag: "RoundsExhausted", maxRounds: start.maxRounds }
+  })
+
+  return Effect.fnUntraced(function* (threadId) {
+    const run = yield* untilStored(store.run(threadId))
+    if (run === undefined) return { _tag: "Failed", reason: "the log has no such thread" }
+    const { dryRun, maxRounds, prompt, workflow } = run
+    return yield* converse({ threadId, workflow, prompt, maxRounds, dryRun }).pipe(
+      Effect.annotateLogs({ "nerve.workflow": workflow, "nerve.thread": threadId })
+    )
+  })
+})
+
+const decodeRecorded = Schema.decodeUnknownEffect(RoundRecorded)
+
+/** What became of a request for a round. */
+type Answer =
+  | RoundOutcome
+  | { readonly _tag: "Died"; readonly reason: string }
+  | { readonly _tag: "Over"; readonly outcome: ThreadOutcome }
+
+type RoundError = Effect.Error<ReturnType<RoundClient["RunRound"]>>
+
+const ask = (worker: RoundClient, start: ThreadStart, steps: ReadonlyArray<ThreadMessage>): Effect.Effect<Answer> =>
+  // A copy: the request may wait for a respawn while the conversation grows only after its answer.
+  worker.RunRound({ start, steps: [...steps] }).pipe(
+    Effect.retry({ schedule: mailboxRetry, while: (error) => error._tag === "MailboxFull" }),
+    Effect.catch((error) => Effect.succeed(judge(error))),
+    Effect.catchDefect((defect) => Effect.succeed(failed(`the round died: ${Cause.pretty(Cause.die(defect))}`)))
+  )
+
+const failed = (reason: string): Answer => ({ _tag: "Over", outcome: { _tag: "Failed", reason } })
+
+const judge = (error: RoundError): Answer => {
+  switch (error._tag) {
+    case "RoleFailed":
+      return failed(`role ${error.role}: ${error.message}`)
+    case "ModeratorFailed":
+      return failed(`the moderator failed: ${error.message}`)
+    case "UnknownRole":
+    case "WorkflowUnavailable":
+    case "ProtocolViolation":
+    case "CallTimeout":
+    case "MailboxFull":
+      return failed(error.message)
+    case "WorkerDied":
+      return { _tag: "Died", reason: error.message }
+    case "RespawnLimitReached":
+      return { _tag: "Over", outcome: { _tag: "GivenUp", reason: `worker given up: ${error.message}` } }
+    case "WorkerStopped":
+      return { _tag: "Over", outcome: { _tag: "Stopped" } }
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * A sense pool over fake workers, and what a test wants to know of it: which computes started when,
+ * in which incarnation, and every event in order.
+ */
+import type { SenseConfig } from "@nerve/core/config/NerveConfig"
+import { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import type { Problem } from "@nerve/core/domain/Problem"
+import {
+  type ComputeFailed,
+  type ComputeOutcome,
+  type ComputeTimeout,
+  SenseRpcs,
+  type SenseUnavailable,
+  SenseWorkerInit
+} from "@nerve/core/wire/SenseRpcs"
+import * as Worker from "@nerve/runtime/ipc/Worker"
+import type { SenseEvent } from "@nerve/runtime/sense/SenseEvent"
+import * as SensePool from "@nerve/runtime/sense/SensePool"
+import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
+import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
+import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
+import { Clock, Context, Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+
+/** A sense of nerve.yaml; in group `main`, triggered only, 30 s + 5 s, unless told. */
+export const sense = (
+  name: string,
+  options: Partial<Omit<SenseConfig, "name" | "group" | "on">> & {
+    readonly group?: string
+    readonly on?: ReadonlyArray<string>
+  } = {}
+): SenseConfig => ({
+  intervalMs: null,
+  throttleMs: null,
+  timeoutMs: 30_000,
+  gracePeriodMs: 5_000,
+  ...options,
+  name: SenseName.make(name),
+  group: GroupName.make(options.group ?? "main"),
+  on: (options.on ?? []).map((other) => SenseName.make(other))
+})
+
+export const signal: ComputeOutcome = { _tag: "Signal", value: 1, launches: [] }
+export const noSignal: ComputeOutcome = { _tag: "NoSignal", reason: null }
+
+/** One start of a compute in a worker. */
+export interface Start {
+  readonly sense: string
+  readonly at: number
+  readonly incarnation: number
+  /** How often this sense had started before. */
+  readonly nth: number
+}
+
+export type Compute = (start: Start) => Effect.Effect<ComputeOutcome, ComputeFailed | ComputeTimeout | SenseUnavailable>
+
+export interface Setup {
+  readonly senses: ReadonlyArray<SenseConfig>
+  /** No signal, at once, unless told. */
+  readonly compute?: Compute
+  /** What an incarnation reports of a sense; no problem unless told. */
+  readonly problem?: (sense: string, incarnation: number) => Problem | null
+  /** Replaces the whole worker. */
+  readonly program?: FakeSpawner.Program
+  readonly onEvent?: (event: SenseEvent) => Effect.Effect<void>
+}
+
+/** Starts a pool in the test's scope and lets it get ready. */
+export const start = Effect.fnUntraced(function* (setup: Setup) {
+  const starts: Array<Start> = []
+  const counts = new Map<string, number>()
+  const events: Array<SenseEvent> = []
+  const clock = yield* Clock.Clock
+
+  const serve = Effect.gen(function* () {
+    const port = yield* Worker.WorkerPort
+    const init = yield* Worker.init(SenseWorkerInit)
+    yield* Worker.serve(
+      SenseRpcs,
+      {
+        RunCompute: ({ sense: name }) => {
+          const nth = counts.get(name) ?? 0
+          counts.set(name, nth + 1)
+          const start: Start = { sense: name, at: clock.currentTimeMillisUnsafe(), incarnation: port.incarnation, nth }
+          starts.push(start)
+          return setup.compute?.(start) ?? Effect.succeed(noSignal)
+        }
+      },
+      {
+        info: {
+          senses: init.senses.map(({ name }) => ({ name, problem: setup.problem?.(name, port.incarnation) ?? null }))
+        }
+      }
+    )
+  })
+
+  const spawner = yield* Layer.build(FakeSpawner.layer(() => setup.program ?? serve))
+  const pool = yield* SensePool.make({
+    config: { senses: setup.senses },
+    workspace: "/workspace",
+    onEvent: (event) => {
+      events.push(event)
+      return setup.onEvent?.(event) ?? Effect.void
+    }
+  }).pipe(
+    Effect.provideContext(
+      Context.add(spawner, SenseWorkers, {
+        spec: (init) => WorkerSpec.module("worker.js", { args: [init.group] })
+      })
+    )
+  )
+  const children = Context.get(spawner, FakeSpawner.FakeChildren)
+  // Nobody moves the clock when a test is over: a child that is deaf must not be waited for.
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(children.all(), (child) => child.exit({ code: null, signal: "SIGKILL" }), { discard: true })
+  )
+  yield* settle
+  return {
+    pool,
+    children,
+    starts,
+    events,
+    /** The events of one kind, in order. */
+    of: <Tag extends SenseEvent["_tag"]>(tag: Tag) =>
+      events.filter((event): event is Extract<SenseEvent, { readonly _tag: Tag }> => event._tag === tag),
+    startsOf: (name: string) => starts.filter((one) => one.sense === name),
+    view: (name: string) =>
+      Effect.map(pool.views, (views) => {
+        const view = views.find((one) => one.name === name)
+        if (view === undefined) throw new Error(`no view of ${name}`)
+        return view
+      })
+  }
+})
+
+/**
+ * Lets what is under way come to rest: frames cross in microtasks, fibers go on in turns, and none of
+ * it takes time on the test's clock.
+ */
+export const settle: Effect.Effect<void> = Effect.gen(function* () {
+  for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+})
+
+/** Lets time pass in steps, so that frames cross at about the time at which they were sent. */
+export const pass = Effect.fnUntraced(function* (ms: number, step = 100) {
+  for (let passed = 0; passed < ms; passed += step) {
+    yield* TestClock.adjust(Math.min(step, ms - passed))
+    yield* settle
+  }
+})

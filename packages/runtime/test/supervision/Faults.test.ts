@@ -1,0 +1,535 @@
+/** What must not happen whatever users' code, workers and callers do at the wrong moment. */
+import { assert, describe, it } from "@effect/vitest"
+import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import * as Spawner from "@nerve/runtime/supervision/Spawner"
+import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
+import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
+import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
+import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
+import { Cause, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { EchoRpcs, makeProbe, program, ways } from "./EchoWorker.ts"
+import { errorTag, settle, setup, staying } from "./harness.ts"
+
+const exitsOf = (events: ReadonlyArray<WorkerEvent<string>>) => events.filter((event) => event._tag === "WorkerExited")
+
+const livingOf = (children: FakeSpawner.FakeChildren["Service"]) =>
+  children.all().filter((child) => child.exited() === null)
+
+/** A fork that nothing but the test's end interrupts, and how it ended. */
+const inBackground = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(effect))
+
+describe("users' functions that throw", () => {
+  it.effect("one that names the worker: the key is given up, nobody waits for ever", () =>
+    setup(
+      {
+        respawn: RespawnPolicy.intensity({ max: 2, within: "1 minute" }),
+        worker: () => {
+          throw new Error("no such worker")
+        }
+      },
+      ({ events, runtime }) =>
+        Effect.gen(function* () {
+          const a = yield* runtime.client("a")
+          assert.deepInclude(yield* Effect.flip(a.Echo({ text: "x" })), {
+            _tag: "RespawnLimitReached",
+            lastFailure: "cannot start: no such worker"
+          })
+          assert.strictEqual(exitsOf(events).length, 2)
+        })
+    )
+  )
+
+  it.effect("one that may veto a respawn: the key is given up and comes back by reset", () => {
+    let broken = true
+    return setup(
+      {
+        shouldRespawn: () => {
+          if (broken) throw new Error("broken veto")
+          return true
+        }
+      },
+      ({ children, runtime }) =>
+        Effect.gen(function* () {
+          const a = yield* runtime.client("a")
+          yield* runtime.start("a")
+          yield* children.living("a").exit({ code: 1, signal: null })
+          const error = yield* Effect.flip(a.Echo({ text: "x" }))
+          assert.deepInclude(error, { _tag: "RespawnLimitReached" })
+          assert.include(error.message, "broken veto")
+          broken = false
+          yield* runtime.reset("a")
+          assert.strictEqual(yield* a.Echo({ text: "back" }), "back")
+        })
+    )
+  })
+})
+
+describe("the crash window", () => {
+  it.effect("does not depend on the wall clock (R6)", () =>
+    setup({ respawn: RespawnPolicy.intensity({ max: 3, within: "10 seconds" }) }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const crash = Effect.gen(function* () {
+          yield* runtime.start("a")
+          yield* children.living("a").exit({ code: 1, signal: null })
+          yield* settle
+        })
+        yield* TestClock.adjust("1 hour")
+        yield* crash
+        yield* crash
+        // The clock is set back by an hour; a minute passes.
+        yield* TestClock.setTime(0)
+        yield* TestClock.adjust("1 minute")
+        yield* crash
+        yield* runtime.start("a")
+        assert.strictEqual((yield* runtime.info("a")).incarnation, 4)
+      })
+    )
+  )
+})
+
+describe("streams and calls in flight", () => {
+  it.effect("a stream longer than its window finishes while its worker drains (R3)", () =>
+    setup({}, ({ probe, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const reading = Latch.makeUnsafe(false)
+        const all = yield* inBackground(
+          a.Count({ to: 1000 }).pipe(
+            Stream.tap((item) => (item === 1 ? reading.await : Effect.void)),
+            Stream.runCount
+          )
+        )
+        yield* settle
+        const draining = yield* Effect.forkChild(runtime.drain("a"))
+        yield* settle
+        reading.openUnsafe()
+        yield* settle
+        assert.deepStrictEqual(yield* Fiber.join(all), Exit.succeed(1000))
+        yield* Fiber.join(draining)
+        assert.strictEqual(probe.pulled, 1000)
+      })
+    )
+  )
+
+  it.effect("a call whose caller goes while the worker drains is cancelled in the worker", () =>
+    setup({}, ({ probe, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        const [first, second] = [yield* inBackground(a.Hang()), yield* inBackground(a.Hang())]
+        yield* settle
+        yield* Effect.forkChild(runtime.drain("a"))
+        yield* settle
+        yield* Fiber.interrupt(first)
+        yield* settle
+        assert.strictEqual(probe.interrupted, 1)
+        assert.isUndefined(second.pollUnsafe())
+        yield* Fiber.interrupt(second)
+      })
+    )
+  )
+
+  it.effect("a call made after the channel has closed waits for the next incarnation", () =>
+    setup({ program: staying }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        children.living("a").channel.closeUnsafe()
+        yield* settle
+        const call = yield* inBackground(a.Echo({ text: "later" }))
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed("later"))
+        assert.strictEqual(children.all().length, 2)
+        yield* runtime.evict("a", StopPolicy.kill)
+      })
+    )
+  )
+
+  for (const how of ways) {
+    it.effect(`an answer that cannot be sent is answered all the same: ${how}`, () =>
+      setup({}, ({ children, runtime }) =>
+        Effect.gen(function* () {
+          const a = yield* runtime.client("a")
+          const exit = yield* inBackground(a.Answer({ how })).pipe(Effect.flatMap(Fiber.join))
+          assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+          assert.strictEqual(yield* a.Echo({ text: "still" }), "still")
+          assert.strictEqual(children.all().length, 1)
+        })
+      )
+    )
+  }
+
+  it.effect("a payload that is no JSON fails its call and no other, while it waits or at once", () =>
+    setup({}, ({ runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const circular: { self?: unknown } = {}
+        circular.self = circular
+        const waiting = yield* inBackground(a.Any({ value: 10n }))
+        const echo = yield* inBackground(a.Echo({ text: "after it" }))
+        yield* settle
+        assert.strictEqual(errorTag(yield* Fiber.join(waiting)), "ProtocolViolation")
+        assert.deepStrictEqual(yield* Fiber.join(echo), Exit.succeed("after it"))
+        assert.deepInclude(yield* Effect.flip(a.Any({ value: circular })), { _tag: "ProtocolViolation", method: "Any" })
+        // Nothing is left in flight for a drain to wait for.
+        yield* runtime.drain("a")
+      })
+    )
+  )
+
+  it.effect("a stream whose chunk is larger than a frame arrives in parts", () =>
+    setup({}, ({ runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const items = yield* Stream.runCollect(a.Wide({ items: 13, length: 1024 * 1024 }))
+        assert.deepStrictEqual(
+          [...items].map((item) => item.length),
+          Array.from({ length: 13 }, () => 1024 * 1024)
+        )
+        const exit = yield* Effect.exit(Stream.runCollect(a.Wide({ items: 2, length: 5 * 1024 * 1024 })))
+        assert.include(String(exit), "an item of Wide is larger than a frame may be")
+      })
+    )
+  )
+
+  it.effect("an answer that is malformed fails its call, which would get no other", () =>
+    setup({}, ({ children, events, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        const call = yield* inBackground(a.Hang())
+        yield* settle
+        children.living("a").channel.sendUnsafe({ t: "die", id: 1, defect: "text" })
+        yield* settle
+        assert.strictEqual(errorTag(yield* Fiber.join(call)), "ProtocolViolation")
+        assert.strictEqual(events.filter((event) => event._tag === "ProtocolViolated").length, 1)
+      })
+    )
+  )
+
+  it.effect("a worker that sends more of a stream than its window fails that stream", () =>
+    setup({ program: () => Effect.never, stop: StopPolicy.kill }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const never = yield* inBackground(
+          a.Count({ to: 1 }).pipe(
+            Stream.mapEffect(() => Effect.never),
+            Stream.runDrain
+          )
+        )
+        yield* settle
+        const { channel } = children.living("a")
+        channel.sendUnsafe({ t: "ready", v: 1, info: null })
+        yield* settle
+        for (let i = 0; i < 200; i++) channel.sendUnsafe({ t: "chunk", id: 1, values: [i] })
+        yield* settle
+        // Who reads nothing learns of it when it reads on; the worker has been told to stop.
+        yield* Fiber.interrupt(never)
+        const reading = yield* inBackground(Stream.runDrain(a.Count({ to: 1 }).pipe(Stream.tap(() => settle))))
+        yield* settle
+        for (let i = 0; i < 200; i++) channel.sendUnsafe({ t: "chunk", id: 2, values: [i] })
+        yield* settle
+        assert.strictEqual(errorTag(yield* Fiber.join(reading)), "ProtocolViolation")
+      })
+    )
+  )
+})
+
+describe("incarnations", () => {
+  it.effect("a kill that was meant for one does not hit its successor (R12)", () => {
+    const told = Latch.makeUnsafe(false)
+    return setup(
+      { onEvent: (event) => (event._tag === "WorkerExited" ? told.await : Effect.void) },
+      ({ children, runtime }) =>
+        Effect.gen(function* () {
+          yield* runtime.start("a")
+          yield* children.living("a").exit({ code: 1, signal: null })
+          yield* settle
+          yield* runtime.kill("a", "it hangs")
+          told.openUnsafe()
+          yield* settle
+          yield* runtime.start("a")
+          assert.deepInclude(yield* runtime.info("a"), { incarnation: 2, crashes: 1 })
+        })
+    )
+  })
+
+  it.effect("one that says ready while it is being stopped breaks no rule", () => {
+    const booted = Latch.makeUnsafe(false)
+    return setup({ program: (_info, probe) => Effect.andThen(booted.await, program(probe)) }, ({ events, runtime }) =>
+      Effect.gen(function* () {
+        yield* inBackground(runtime.start("a"))
+        yield* settle
+        const evicting = yield* Effect.forkChild(runtime.evict("a"))
+        yield* settle
+        booted.openUnsafe()
+        yield* Fiber.join(evicting)
+        assert.deepStrictEqual(
+          events.filter((event) => event._tag === "ProtocolViolated"),
+          []
+        )
+      })
+    )
+  })
+
+  it.effect("one that closes its channel when asked to stop has the whole polite bound to exit (R9)", () =>
+    setup(
+      {
+        stop: StopPolicy.make({ polite: "5 seconds", term: "5 seconds" }),
+        program: (_info, probe) => Effect.andThen(program(probe), Effect.sleep("3 seconds"))
+      },
+      ({ children, runtime }) =>
+        Effect.gen(function* () {
+          yield* runtime.start("a")
+          const child = children.living("a")
+          const evicting = yield* Effect.forkChild(runtime.evict("a"))
+          yield* settle
+          child.channel.closeUnsafe()
+          yield* TestClock.adjust("3 seconds")
+          yield* Fiber.join(evicting)
+          assert.deepStrictEqual(child.exited(), { code: 0, signal: null })
+        })
+    )
+  )
+
+  it.effect("the exit of one that could not be spawned while it was drained has its own number (R11)", () => {
+    let spawns = 0
+    const spawned = Latch.makeUnsafe(false)
+    const slow = Layer.effect(
+      Spawner.Spawner,
+      Effect.map(Spawner.Spawner, ({ spawn }) => ({
+        spawn: (spec: WorkerSpec.WorkerSpec, options: Parameters<typeof spawn>[1]) =>
+          ++spawns === 1
+            ? Effect.andThen(spawned.await, Effect.fail(new Spawner.SpawnFailed({ message: "no", cause: null })))
+            : spawn(spec, options)
+      }))
+    )
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const events: Array<WorkerEvent<string>> = []
+        const runtime = yield* WorkerRuntime.make({
+          rpcs: EchoRpcs,
+          worker: (_key: string) => WorkerSpec.command("fake"),
+          onEvent: (event) => Effect.sync(() => void events.push(event))
+        })
+        const starting = yield* Effect.forkChild(runtime.start("a"))
+        yield* settle
+        const draining = yield* Effect.forkChild(runtime.drain("a"))
+        yield* settle
+        spawned.openUnsafe()
+        yield* Fiber.join(draining)
+        yield* Fiber.join(starting)
+        assert.deepStrictEqual(
+          exitsOf(events).map((event) => [event.incarnation, event.pid]),
+          [[1, null]]
+        )
+      })
+    ).pipe(
+      Effect.provide(
+        Layer.provide(
+          slow,
+          FakeSpawner.layer(() => program(makeProbe()))
+        )
+      )
+    )
+  })
+})
+
+describe("backpressure", () => {
+  it.effect("calls that wait while a worker's ready is being told do not spin", () => {
+    const told = Latch.makeUnsafe(false)
+    let looks = 0
+    const counted = Layer.effect(
+      Spawner.Spawner,
+      Effect.map(Spawner.Spawner, ({ spawn }) => ({
+        spawn: (spec: WorkerSpec.WorkerSpec, options: Parameters<typeof spawn>[1]) =>
+          Effect.map(spawn(spec, options), (child) => ({
+            ...child,
+            channel: {
+              ...child.channel,
+              drained: Effect.suspend(() => {
+                looks += 1
+                return child.channel.drained
+              })
+            }
+          }))
+      }))
+    )
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const runtime = yield* WorkerRuntime.make({
+          rpcs: EchoRpcs,
+          worker: (_key: string) => WorkerSpec.command("fake"),
+          onEvent: (event) => (event._tag === "WorkerReady" ? told.await : Effect.void)
+        })
+        const a = yield* runtime.client("a")
+        yield* inBackground(runtime.start("a"))
+        yield* settle
+        const call = yield* Effect.forkChild(a.Echo({ text: "x" }))
+        for (let i = 0; i < 20; i++) yield* settle
+        assert.isAtMost(looks, 2)
+        told.openUnsafe()
+        assert.strictEqual(yield* Fiber.join(call), "x")
+      })
+    ).pipe(
+      Effect.provide(
+        Layer.provide(
+          counted,
+          FakeSpawner.layer(() => program(makeProbe()))
+        )
+      )
+    )
+  })
+})
+
+describe("stopping", () => {
+  const ladder = StopPolicy.make({ polite: "5 seconds", term: "5 seconds" })
+
+  it.effect("an eviction whose caller goes is carried through", () =>
+    setup({ stop: ladder }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.start("a")
+        children.stubborn("a", true)
+        const evicting = yield* Effect.forkChild(Effect.timeoutOption(runtime.evict("a"), "1 second"))
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        // Who bounds the wait gets it bounded.
+        assert.strictEqual((yield* Fiber.join(evicting))._tag, "None")
+        assert.strictEqual(livingOf(children).length, 1)
+        yield* TestClock.adjust("9 seconds")
+        assert.strictEqual(livingOf(children).length, 0)
+        children.stubborn("a", false)
+      })
+    )
+  )
+
+  it.effect("calls that wait fail as soon as their worker is evicted, not at the ladder's end", () =>
+    setup({ stop: ladder, program: () => Effect.never }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const call = yield* inBackground(a.Echo({ text: "x" }))
+        const starting = yield* inBackground(runtime.start("a"))
+        yield* settle
+        children.stubborn("a", true)
+        yield* Effect.forkChild(runtime.evict("a"))
+        yield* settle
+        assert.strictEqual(errorTag(yield* Fiber.join(call)), "WorkerStopped")
+        assert.strictEqual(errorTag(yield* Fiber.join(starting)), "WorkerStopped")
+        yield* TestClock.adjust("10 seconds")
+      })
+    )
+  )
+
+  it.effect("a second eviction with shorter bounds hurries the first", () =>
+    setup({ stop: ladder }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.start("a")
+        children.stubborn("a", true)
+        const first = yield* Effect.forkChild(runtime.evict("a"))
+        yield* settle
+        yield* runtime.evict("a", StopPolicy.kill)
+        yield* Fiber.join(first)
+        assert.deepStrictEqual(children.all()[0]?.signals, ["SIGKILL"])
+      })
+    )
+  )
+
+  it.effect("asking again does not start the ladder anew", () =>
+    setup({ stop: ladder }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.start("a")
+        children.stubborn("a", true)
+        const stops = []
+        for (let i = 0; i < 4; i++) {
+          stops.push(yield* Effect.forkChild(runtime.shutdown))
+          yield* TestClock.adjust("2500 millis")
+        }
+        yield* settle
+        assert.deepStrictEqual(children.all()[0]?.exited(), { code: null, signal: "SIGKILL" })
+        yield* Fiber.joinAll(stops)
+      })
+    )
+  )
+
+  it.effect("a reset that is under way does not revive what is being shut down", () =>
+    setup({ respawn: RespawnPolicy.never }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        yield* children.living("a").exit({ code: 1, signal: null })
+        yield* settle
+        yield* Effect.all([runtime.reset("a"), runtime.shutdown], { concurrency: "unbounded" })
+        assert.strictEqual(errorTag(yield* Effect.exit(a.Echo({ text: "x" }))), "WorkerStopped")
+        assert.strictEqual(children.all().length, 1)
+      })
+    )
+  )
+
+  it.effect("after the shutdown calls are refused without a trace", () =>
+    setup({}, ({ runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.shutdown
+        const a = yield* runtime.client("a")
+        for (let i = 0; i < 3; i++)
+          assert.strictEqual(errorTag(yield* Effect.exit(a.Echo({ text: "x" }))), "WorkerStopped")
+        assert.isFalse(runtime.has("a"))
+      })
+    )
+  )
+
+  it.effect("whoever asks for something after the runtime's scope has closed does not wait for ever", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const runtime = yield* Scope.provide(
+        WorkerRuntime.make({ rpcs: EchoRpcs, worker: (_key: string) => WorkerSpec.command("fake") }),
+        scope
+      )
+      yield* runtime.start("a")
+      yield* Scope.close(scope, Exit.void)
+      const a = yield* runtime.client("a")
+      const all = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          yield* runtime.drain("a")
+          yield* runtime.reset("a")
+          yield* runtime.kill("a")
+          yield* runtime.shutdown
+          const answers = [
+            errorTag(yield* Effect.exit(runtime.start("a"))),
+            errorTag(yield* Effect.exit(a.Echo({ text: "x" })))
+          ]
+          yield* runtime.evict("a")
+          return answers
+        })
+      )
+      yield* settle
+      assert.deepStrictEqual(all.pollUnsafe(), Exit.succeed(["WorkerStopped", "WorkerStopped"]))
+    }).pipe(Effect.provide(FakeSpawner.layer(() => program(makeProbe()))))
+  )
+
+  it.effect("what a worker printed last is told before the runtime is gone", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const runtime = yield* WorkerRuntime.make({
+            rpcs: EchoRpcs,
+            worker: (_key: string) => WorkerSpec.command("fake"),
+            onEvent: (event) =>
+              event._tag === "WorkerOutput"
+                ? Effect.andThen(
+                    Effect.yieldNow,
+                    Effect.sync(() => void lines.push(event.line))
+                  )
+                : Effect.void
+          })
+          yield* runtime.start("a")
+          const child = (yield* FakeSpawner.FakeChildren).living("a")
+          for (let i = 0; i < 50; i++) child.output.line("stdout", `line ${i}`)
+        })
+      )
+      assert.strictEqual(lines.length, 50)
+    }).pipe(Effect.provide(FakeSpawner.layer(() => program(makeProbe()))))
+  )
+})

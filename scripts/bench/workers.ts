@@ -1,0 +1,202 @@
+/**
+ * Bench: calls to a supervised, typed worker, against plain `fork` with JSON messages and against the
+ * pools that people use today, on the same work. All take turns in one run. Values are medians over
+ * the rounds; a ratio is the median of the rounds' own ratios to plain fork, so that a machine that is
+ * busy for a while does not decide it.
+ *
+ * `node scripts/bench/workers.ts [--json] [--rounds N] [--no-peers] [--one-core]`
+ *
+ * `--one-core` pins the parent and all workers to one core (Linux): with two, the kernel's placement
+ * alone moves small messages by a factor of three.
+ */
+import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import type { Contender, Kind, Message, Pool } from "./Contender.ts"
+import { fork } from "./contenders/fork.ts"
+import { nerve } from "./contenders/nerve.ts"
+import { peers } from "./contenders/peers.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    rounds: { type: "string", default: "9" },
+    "no-peers": { type: "boolean", default: false },
+    "one-core": { type: "boolean", default: false },
+    pinned: { type: "boolean", default: false }
+  }
+})
+
+if (options["one-core"] && !options.pinned) {
+  const self = [
+    process.execPath,
+    ...process.execArgv,
+    fileURLToPath(import.meta.url),
+    ...process.argv.slice(2),
+    "--pinned"
+  ]
+  const result = spawnSync("taskset", ["-c", "0", ...self], { stdio: "inherit" })
+  if (result.error !== undefined) console.error("taskset was not found: --one-core needs Linux and util-linux")
+  process.exit(result.status ?? 1)
+}
+
+const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
+const contenders: ReadonlyArray<Contender> = options["no-peers"] ? [fork, nerve] : [fork, nerve, ...peers]
+
+/** With id and framing about 100 bytes on the wire, either way. */
+const small: Message = { text: "x".repeat(70) }
+
+/** About 64 KiB as JSON. */
+const large: Message = {
+  rows: Array.from({ length: 480 }, (_, id) => ({
+    id,
+    name: `person number ${id}`,
+    email: `person.${id}@example.org`,
+    score: id / 7,
+    active: id % 2 === 0,
+    tags: ["alpha", "beta", `tag-${id}`]
+  }))
+}
+
+// --- works -------------------------------------------------------------------------------------------
+
+/** Calls per second: `trips` calls, `inFlight` of them at a time. */
+const callsPerSecond = async (pool: Pool, kind: Kind, message: Message, trips: number, inFlight: number) => {
+  const started = performance.now()
+  await Promise.all(
+    Array.from({ length: inFlight }, async (_, lane) => {
+      for (let n = lane; n < trips; n += inFlight) await pool.call(kind, message, lane)
+    })
+  )
+  return (trips * 1000) / (performance.now() - started)
+}
+
+interface Work {
+  readonly name: string
+  readonly unit: string
+  readonly workers: number
+  /** Undefined: the contender cannot do it. */
+  readonly run: (pool: Pool) => Promise<number> | undefined
+}
+
+const works: ReadonlyArray<Work> = [
+  // First, while the workers are as they booted.
+  { name: "memory", unit: "MB", workers: 1, run: (pool) => privateMemory(pool) },
+  { name: "echo-c64", unit: "/s", workers: 1, run: (pool) => callsPerSecond(pool, "echo", small, 8000, 64) },
+  { name: "echo-c1", unit: "/s", workers: 1, run: (pool) => callsPerSecond(pool, "echo", small, 1000, 1) },
+  { name: "records-c64", unit: "/s", workers: 1, run: (pool) => callsPerSecond(pool, "records", large, 192, 64) },
+  { name: "opaque-c64", unit: "/s", workers: 1, run: (pool) => callsPerSecond(pool, "opaque", large, 192, 64) },
+  {
+    name: "stream",
+    unit: "/s",
+    workers: 1,
+    // Items to the parent. Who has no streams is measured by calls: that is what one would do there.
+    run: async (pool) => {
+      if (pool.stream === undefined) return callsPerSecond(pool, "echo", small, 8000, 64)
+      const started = performance.now()
+      await pool.stream(50_000)
+      return (50_000 * 1000) / (performance.now() - started)
+    }
+  },
+  { name: "two-workers-c64", unit: "/s", workers: 2, run: (pool) => callsPerSecond(pool, "echo", small, 8000, 64) }
+]
+
+/** Private memory of one idle worker in MB; Linux tells. */
+const privateMemory = (pool: Pool): Promise<number> | undefined => {
+  if (process.platform !== "linux" || pool.pids === undefined) return undefined
+  return pool.pids().then(([pid]) => {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")
+    const kb = [...text.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].reduce((sum, [, amount]) => sum + Number(amount), 0)
+    return kb / 1024
+  })
+}
+
+/** Milliseconds from nothing to the first answer; the worker's end is not counted. */
+const cold = async (contender: Contender): Promise<number> => {
+  const started = performance.now()
+  const pool = await contender.open(1)
+  await pool.call("echo", small, 0)
+  const elapsed = performance.now() - started
+  await pool.close()
+  return elapsed
+}
+
+// --- in turn -----------------------------------------------------------------------------------------
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+interface Row {
+  readonly work: string
+  /** `nerve`, `fork`, or the name of a peer; its threads as `name (threads)`. */
+  readonly contender: string
+  readonly placement: "one-core" | "free"
+  readonly value: number
+  readonly unit: string
+  /** To plain fork on the same work. */
+  readonly ratio: number
+}
+
+const label = ({ mode, name }: Contender): string => (mode === "thread" ? `${name} (threads)` : name)
+
+const rowsOf = (
+  work: string,
+  unit: string,
+  measured: ReadonlyMap<Contender, ReadonlyArray<number>>
+): ReadonlyArray<Row> => {
+  const base = measured.get(fork) ?? []
+  return [...measured].map(([contender, values]) => ({
+    work,
+    contender: label(contender),
+    placement: options["one-core"] ? "one-core" : "free",
+    value: median(values),
+    unit,
+    ratio: median(values.map((value, i) => value / (base[i] ?? Number.NaN)))
+  }))
+}
+
+/** Each round runs all contenders, and whoever goes first changes from round to round. */
+const inTurn = async (measure: (contender: Contender) => Promise<number> | undefined) => {
+  const measured = new Map<Contender, Array<number>>()
+  for (let round = -1; round < rounds; round++) {
+    const order = contenders.map((_, i) => contenders[(i + round + contenders.length) % contenders.length])
+    for (const contender of order) {
+      const value = contender === undefined ? undefined : await measure(contender)
+      if (contender === undefined || value === undefined || round < 0) continue
+      measured.set(contender, [...(measured.get(contender) ?? []), value])
+    }
+  }
+  return new Map(
+    contenders.flatMap((contender) => {
+      const values = measured.get(contender)
+      return values === undefined ? [] : [[contender, values] as const]
+    })
+  )
+}
+
+const print = (row: Row): void => {
+  const digits = row.value < 1000 ? 1 : 0
+  console.log(
+    options.json
+      ? JSON.stringify(row)
+      : `${row.work.padEnd(16)} ${row.contender.padEnd(22)} ${row.value.toFixed(digits).padStart(9)} ${row.unit.padEnd(3)} ${row.ratio.toFixed(2).padStart(6)} x`
+  )
+}
+
+for (const workers of [1, 2]) {
+  const pools = new Map<Contender, Pool>()
+  for (const contender of contenders) pools.set(contender, await contender.open(workers))
+  for (const work of works.filter((one) => one.workers === workers)) {
+    const measured = await inTurn((contender) => {
+      const pool = pools.get(contender)
+      return pool === undefined ? undefined : work.run(pool)
+    })
+    rowsOf(work.name, work.unit, measured).forEach(print)
+  }
+  for (const pool of pools.values()) await pool.close()
+}
+rowsOf("cold", "ms", await inTurn(cold)).forEach(print)
+process.exit(0)
