@@ -12,7 +12,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { countTests, type Counts } from "./testReport.ts"
+import { countTests, failedTests, type Counts } from "./testReport.ts"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const node = process.execPath
@@ -52,7 +52,7 @@ const parts: ReadonlyArray<Part> = [
   }
 ]
 
-const runTests = (): Counts => {
+const runTests = (): Report => {
   const folder = mkdtempSync(join(tmpdir(), "nerve-check-"))
   const report = join(folder, "tests.json")
   const { status } = spawnSync(
@@ -60,13 +60,20 @@ const runTests = (): Counts => {
     ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, NERVE_SKIP_BUILD: "1" } }
   )
-  const counts = readReport(report, status ?? 1)
+  const outcome = readReport(report, status ?? 1)
   rmSync(folder, { recursive: true, force: true })
-  return counts
+  return outcome
 }
 
-const readReport = (file: string, exitCode: number): Counts =>
-  countTests(existsSync(file) ? readFileSync(file, "utf8") : "", exitCode)
+interface Report {
+  readonly counts: Counts
+  readonly failed: ReadonlyArray<string>
+}
+
+const readReport = (file: string, exitCode: number): Report => {
+  const text = existsSync(file) ? readFileSync(file, "utf8") : ""
+  return { counts: countTests(text, exitCode), failed: failedTests(text) }
+}
 
 const main = (): void => {
   const { values } = parseArgs({
@@ -97,11 +104,14 @@ const main = (): void => {
   }
   if (values.only === undefined || values.only === "tests") {
     if (!isCi) console.log("\n== tests")
-    const tests = isCi ? readReport(values["tests-report"] ?? "", Number(values["tests-exit"])) : runTests()
+    const { counts: tests, failed: names } = isCi
+      ? readReport(values["tests-report"] ?? "", Number(values["tests-exit"]))
+      : runTests()
     passed += tests.passed
     failed += tests.failed
     summary.push(
-      `${tests.failed === 0 ? "ok    " : "FAILED"} tests (${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped)`
+      `${tests.failed === 0 ? "ok    " : "FAILED"} tests (${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped)`,
+      ...names.map((name) => `       ${name}`)
     )
   }
   console.log(`\n${summary.join("\n")}\n\n${passed} passed, ${failed} failed`)

@@ -24,6 +24,25 @@ const parse = (text: string): unknown => {
   }
 }
 
+/** The failed tests and broken files of a report's text, one line each, with the first line of what went wrong. */
+export const failedTests = (report: string): ReadonlyArray<string> =>
+  list(record(parse(report))["testResults"])
+    .map(record)
+    .flatMap((file) => {
+      const failed = list(file["assertionResults"])
+        .map(record)
+        .filter((test) => test["status"] === "failed")
+      const name = String(file["name"])
+      if (failed.length > 0) {
+        return failed.map(
+          (test) => `${name}: ${String(test["fullName"])}: ${firstLine(list(test["failureMessages"])[0])}`
+        )
+      }
+      return file["status"] === "failed" ? [`${name}: ${firstLine(file["message"])}`] : []
+    })
+
+const firstLine = (text: unknown): string => String(text ?? "no message").split("\n")[0] ?? ""
+
 /** The counts of a report's text; `exitCode` is vitest's own. */
 export const countTests = (report: string, exitCode: number): Counts => {
   const files = list(record(parse(report))["testResults"]).map(record)
