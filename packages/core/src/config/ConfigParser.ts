@@ -122,6 +122,15 @@ const mergeReflexes = (
     addTriggers(sense.sense, on)
     const target = exists(sense) ? linked.get(sense.sense) : undefined
     if (target === undefined || interval === null || interval === target.intervalMs) continue
+    if (target.value.cron !== null) {
+      report({
+        path: [...sense.path.slice(0, -1), "interval"],
+        at: "value",
+        message: `sense ${quote(sense.sense)} already has a cron expression`,
+        expected: "either interval or cron"
+      })
+      continue
+    }
     if (target.intervalMs === null) {
       linked.set(sense.sense, { ...target, intervalMs: interval })
       continue
@@ -234,6 +243,8 @@ const toSenseConfig = ({ intervalMs, triggers, value }: LinkedSense): SenseConfi
   name: value.name,
   group: value.group ?? groupOf(value.name),
   intervalMs,
+  cron: value.cron === null ? null : { expression: value.cron, timeZone: value.time_zone },
+  catchUp: value.catch_up,
   throttleMs: value.throttle,
   timeoutMs: value.timeout,
   gracePeriodMs: value.grace_period,

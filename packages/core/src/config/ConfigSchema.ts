@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { GroupName, SenseName, WorkflowName } from "../domain/Ids.ts"
 import { type KeyPath, quote } from "./ConfigProblem.ts"
+import * as CronText from "./CronText.ts"
 import * as DurationText from "./DurationText.ts"
 import { isBlank, isNull, type MappingNode, type Tree } from "./internal/yamlTree.ts"
 import { defaults } from "./NerveConfig.ts"
@@ -92,6 +93,24 @@ const duration = (least: string, most: string): Kind<number> => {
     }
   }
 }
+
+/** A text that a function reads: it says why not, and what was probably meant. */
+const parsed = (
+  type: string,
+  expected: string,
+  parse: (text: string) => Result.Result<unknown, { readonly reason: string; readonly suggestion: string | null }>
+): Kind<string> => ({
+  type,
+  expected,
+  read: (node, path, report) => {
+    if (node._tag !== "Scalar" || isNull(node)) return mismatch(node, path, report, expected)
+    const result = parse(node.text)
+    if (Result.isSuccess(result)) return node.text
+    const { reason, suggestion } = result.failure
+    report({ path, at: "value", message: `${describe(node)} ${reason}`, expected, suggestion })
+    return undefined
+  }
+})
 
 const millisecondsOf = (text: string): number => Result.getOrThrow(DurationText.parse(text))
 
@@ -327,34 +346,72 @@ const word = "text without spaces"
 const wordPattern = /^[^\s\p{C}]{1,200}$/u
 
 /** One entry of `senses`. */
-export const sense = mapping({
-  group: optional(
-    name(GroupName, "group"),
-    null,
-    "the sense's own name",
-    "Senses of one group share a worker process."
-  ),
-  interval: optional(duration("100ms", longest), null, "none", "Time from one compute to the next."),
-  on: optional(list("sense names", reference), [], "none", "Senses whose signals start a compute of this one."),
-  throttle: optional(
-    duration("1ms", longest),
-    null,
-    "none",
-    "Least time between the starts of two computes; the triggers in between become one."
-  ),
-  timeout: optional(
-    duration("1ms", longest),
-    defaults.timeoutMs,
-    DurationText.format(defaults.timeoutMs),
-    "How long a compute may take; then its abort signal fires and an error is logged."
-  ),
-  grace_period: optional(
-    duration("0s", longest),
-    defaults.gracePeriodMs,
-    DurationText.format(defaults.gracePeriodMs),
-    "How much longer, before the worker is killed and the group starts anew."
-  )
-})
+export const sense = mapping(
+  {
+    group: optional(
+      name(GroupName, "group"),
+      null,
+      "the sense's own name",
+      "Senses of one group share a worker process."
+    ),
+    interval: optional(duration("100ms", longest), null, "none", "Time from one compute to the next."),
+    cron: optional(
+      parsed("cron expression", CronText.expected, (text) => CronText.parse(text, null)),
+      null,
+      "none",
+      "Times of day and days at which it computes, instead of `interval`."
+    ),
+    time_zone: optional(
+      parsed("time zone", CronText.zoneExpected, CronText.parseZone),
+      null,
+      "the machine's own",
+      "Where the times of `cron` are read."
+    ),
+    catch_up: optional(
+      choice("once", "skip", "all"),
+      defaults.catchUp,
+      `\`${defaults.catchUp}\``,
+      "What becomes of ticks that could not start when they were due."
+    ),
+    on: optional(list("sense names", reference), [], "none", "Senses whose signals start a compute of this one."),
+    throttle: optional(
+      duration("1ms", longest),
+      null,
+      "none",
+      "Least time between the starts of two computes; the triggers in between become one."
+    ),
+    timeout: optional(
+      duration("1ms", longest),
+      defaults.timeoutMs,
+      DurationText.format(defaults.timeoutMs),
+      "How long a compute may take; then its abort signal fires and an error is logged."
+    ),
+    grace_period: optional(
+      duration("0s", longest),
+      defaults.gracePeriodMs,
+      DurationText.format(defaults.gracePeriodMs),
+      "How much longer, before the worker is killed and the group starts anew."
+    )
+  },
+  ({ cron, interval, time_zone }, path, report) => {
+    if (typeof cron === "string" && typeof interval === "number") {
+      report({
+        path: [...path, "cron"],
+        at: "key",
+        message: "there is an interval already",
+        expected: "either interval or cron"
+      })
+    }
+    if (cron === null && typeof time_zone === "string") {
+      report({
+        path: [...path, "time_zone"],
+        at: "key",
+        message: "there is no cron to read in a time zone",
+        expected: "cron beside it, or no time_zone"
+      })
+    }
+  }
+)
 
 /** One entry of `workflows`. */
 export const workflow = mapping(

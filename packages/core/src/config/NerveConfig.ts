@@ -5,13 +5,38 @@
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import { GroupName, SenseName, WorkflowName } from "../domain/Ids.ts"
+import * as CronText from "./CronText.ts"
+
+/** Times of day and days, as a cron expression. */
+export const CronConfig = Schema.Struct({
+  /** `minute hour day month weekday`, or with seconds in front. */
+  expression: Schema.String,
+  /** Name or offset; null for the machine's own. */
+  timeZone: Schema.NullOr(Schema.String)
+}).check(
+  Schema.makeFilter(({ expression, timeZone }) =>
+    CronText.isValid(expression, timeZone) ? undefined : `expected ${CronText.expected}`
+  )
+)
+export type CronConfig = typeof CronConfig.Type
+
+/**
+ * What becomes of ticks of an interval or cron that could not start when they were due, because the
+ * machine slept, the worker was away or the compute before took too long: `once` makes one compute of
+ * them all, `skip` leaves out what is late, `all` makes up for each (a hundred at most).
+ */
+export const CatchUp = Schema.Literals(["once", "skip", "all"])
+export type CatchUp = typeof CatchUp.Type
 
 export const SenseConfig = Schema.Struct({
   name: SenseName,
   /** Senses of one group share a worker; a sense without a group has one of its own name. */
   group: GroupName,
-  /** Milliseconds between computes; null when only triggers start it. */
+  /** Milliseconds between computes; null when only triggers or `cron` start it. */
   intervalMs: Schema.NullOr(Schema.Finite),
+  /** Instead of an interval. */
+  cron: Schema.NullOr(CronConfig),
+  catchUp: CatchUp,
   /** Least time between the starts of two computes; null for none. */
   throttleMs: Schema.NullOr(Schema.Finite),
   /** Soft timeout: the compute's abort signal fires. */
@@ -74,6 +99,7 @@ export class CurrentConfig extends Context.Service<CurrentConfig, NerveConfig>()
 export const defaults = {
   timeoutMs: 30_000,
   gracePeriodMs: 5_000,
+  catchUp: "once",
   concurrency: 1,
   overflow: "drop",
   maxQueue: 100,

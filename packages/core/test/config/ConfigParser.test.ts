@@ -60,13 +60,23 @@ agents:
     type: cursor-agent
 env: [OPENAI_API_KEY, HTTP_PROXY]
 `
-    const shared = { intervalMs: null, throttleMs: null, timeoutMs: 30_000, gracePeriodMs: 5_000, on: [] }
+    const shared = {
+      intervalMs: null,
+      cron: null,
+      catchUp: "once",
+      throttleMs: null,
+      timeoutMs: 30_000,
+      gracePeriodMs: 5_000,
+      on: []
+    } as const
     assert.deepStrictEqual(Schema.encodeSync(NerveConfig)(config(text)), {
       senses: [
         {
           name: "cpu-usage",
           group: "system",
           intervalMs: 10_000,
+          cron: null,
+          catchUp: "once",
           throttleMs: 500,
           timeoutMs: 60_000,
           gracePeriodMs: 0,
@@ -165,7 +175,7 @@ describe("one mistake", () => {
     ],
     [
       "senses: {a: 10s}",
-      '1:13  senses.a: found "10s"; expected a mapping with group, interval, on, throttle, timeout or grace_period'
+      '1:13  senses.a: found "10s"; expected a mapping with group, interval, cron, time_zone, catch_up, on, throttle, timeout or grace_period'
     ],
     ["senses: {a: {on: [a]}}", '1:19  senses.a.on[0]: sense "a" would trigger itself; expected no cycle'],
     [
@@ -228,6 +238,30 @@ describe("one mistake", () => {
     [
       "- a",
       "1:1  found a list; expected a mapping with senses, workflows, max_rounds, api, extract, agents, env or reflexes"
+    ],
+    [
+      'senses: {a: {cron: "0 25 * * *"}}',
+      '1:20  senses.a.cron: "0 25 * * *" has "25" as its hour, which is not within 0-23; expected a cron expression such as "0 3 * * 1-5": minute, hour, day, month, weekday; seconds may lead'
+    ],
+    ['senses: {a: {cron: "@daily"}}', '1:20  senses.a.cron: "@daily" is a nickname; did you mean "0 0 * * *"?'],
+    [
+      "senses: {a: {cron: 0 0 * * *, interval: 5s}}",
+      "1:14  senses.a.cron: there is an interval already; expected either interval or cron"
+    ],
+    [
+      "senses: {a: {cron: 0 0 * * *, time_zone: Europe/Belin}}",
+      '1:42  senses.a.time_zone: "Europe/Belin" is not a time zone; did you mean "Europe/Berlin"?'
+    ],
+    [
+      "senses: {a: {interval: 5s, time_zone: UTC}}",
+      "1:28  senses.a.time_zone: there is no cron to read in a time zone; expected cron beside it, or no time_zone"
+    ],
+    ["senses: {a: {interval: 5s, catch_up: al}}", '1:38  senses.a.catch_up: found "al"; did you mean "all"?'],
+    ["senses:\n  a:\n    cron: */5 * * * *", "3:15  a * after the value; expected the whole value in quotes"],
+    ["senses:\n  a:\n    cron: * * * * *", "3:11  a value that starts with *; expected the value in quotes"],
+    [
+      "senses: {a: {cron: 0 0 * * *}}\nreflexes: [{sense: a, interval: 5s}]",
+      '2:33  reflexes[0].interval: sense "a" already has a cron expression; expected either interval or cron'
     ]
   ])("in %j is told with its place", (text, expected) => {
     assert.deepStrictEqual(linesOf(text), [expected])
@@ -441,22 +475,35 @@ const durationArbitrary = fc.integer({ min: 100, max: 31_536_000_000 })
 const maybe = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: null })
 const wordArbitrary = fc.stringMatching(/^[a-z][a-z0-9.:/-]{0,20}$/).filter((word) => !/^(true|false|null)$/.test(word))
 
+const timingArbitrary = fc.oneof(
+  maybe(durationArbitrary).map((intervalMs) => ({ intervalMs, cron: null })),
+  fc
+    .record({
+      expression: fc.constantFrom("* * * * *", "30 3 * * 1-5", "*/10 0 12 1,15 jan-jun *"),
+      timeZone: maybe(fc.constantFrom("UTC", "Europe/Berlin", "+02:00"))
+    })
+    .map((cron) => ({ intervalMs: null, cron }))
+)
+
 const configArbitrary = fc
   .record({ senses: namesArbitrary, workflows: namesArbitrary, agents: namesArbitrary })
   .chain((names) =>
     fc.record({
       senses: fc.tuple(
         ...names.senses.map((name, index) =>
-          fc.record({
-            name: fc.constant(name),
-            group: fc.oneof(fc.constant(name), nameArbitrary),
-            intervalMs: maybe(durationArbitrary),
-            throttleMs: maybe(durationArbitrary),
-            timeoutMs: durationArbitrary,
-            gracePeriodMs: fc.oneof(fc.constant(0), durationArbitrary),
-            // Only earlier ones: no cycles.
-            on: fc.subarray(names.senses.slice(0, index))
-          })
+          fc
+            .record({
+              name: fc.constant(name),
+              group: fc.oneof(fc.constant(name), nameArbitrary),
+              timing: timingArbitrary,
+              catchUp: fc.constantFrom("once", "skip", "all"),
+              throttleMs: maybe(durationArbitrary),
+              timeoutMs: durationArbitrary,
+              gracePeriodMs: fc.oneof(fc.constant(0), durationArbitrary),
+              // Only earlier ones: no cycles.
+              on: fc.subarray(names.senses.slice(0, index))
+            })
+            .map(({ timing, ...sense }) => ({ ...sense, ...timing }))
         )
       ),
       workflows: fc.tuple(
@@ -503,6 +550,9 @@ const print = (config: NerveConfig, flow: boolean): string => {
       senses: byName(config.senses, (sense) => ({
         ...(sense.group === String(sense.name) ? {} : { group: sense.group }),
         interval: text(sense.intervalMs),
+        cron: sense.cron?.expression ?? null,
+        time_zone: sense.cron?.timeZone ?? null,
+        catch_up: sense.catchUp,
         throttle: text(sense.throttleMs),
         timeout: text(sense.timeoutMs),
         grace_period: text(sense.gracePeriodMs),

@@ -4,18 +4,25 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SenseName } from "@nerve/core/domain/Ids"
 import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
+import * as Timing from "@nerve/core/sense/Timing"
 import fc from "fast-check"
 
 const name = SenseName.make("cpu")
 const other = SenseName.make("disk")
 
-const config = (options: Partial<SenseSchedule.Settings> = {}): SenseSchedule.Settings => ({
+type Options = Partial<Omit<SenseSchedule.Settings, "timing">> & { readonly intervalMs?: number | null }
+
+const config = ({ intervalMs = null, ...options }: Options = {}): SenseSchedule.Settings => ({
   name,
-  intervalMs: null,
+  timing: intervalMs === null ? null : Timing.interval(intervalMs),
+  catchUp: "once",
   throttleMs: null,
   boundMs: 35_000,
   ...options
 })
+
+const everyMs = ({ timing }: SenseSchedule.Settings): number | null =>
+  timing?._tag === "Interval" ? timing.everyMs : null
 
 /** Drives a schedule as the pool does: a Tick exactly when it asks for one, ends as told. */
 class Driver {
@@ -25,13 +32,15 @@ class Driver {
   readonly settings: SenseSchedule.Settings
   readonly first: number | null
   readonly starts: Array<{ readonly at: number; readonly cause: SenseSchedule.Cause }> = []
+  readonly dues: Array<number> = []
+  readonly drops: Array<Extract<SenseSchedule.Action, { readonly _tag: "Dropped" }>> = []
   readonly overruns: Array<number> = []
 
   constructor(settings: SenseSchedule.Settings, now = 0) {
     this.settings = settings
     this.now = now
     this.state = SenseSchedule.make(settings, now)
-    this.first = this.state.gridAt
+    this.first = SenseSchedule.nextTickAt(this.state)
   }
 
   feed(input: SenseSchedule.Input): ReadonlyArray<SenseSchedule.Action> {
@@ -39,8 +48,17 @@ class Driver {
     this.state = decision.state
     this.wakeAt = decision.wakeAt
     for (const action of decision.actions) {
-      if (action._tag === "Run") this.starts.push({ at: this.now, cause: action.cause })
-      else this.overruns.push(this.now)
+      switch (action._tag) {
+        case "Run":
+          this.starts.push({ at: this.now, cause: action.cause })
+          this.dues.push(action.dueAt)
+          break
+        case "Overrun":
+          this.overruns.push(this.now)
+          break
+        case "Dropped":
+          this.drops.push(action)
+      }
     }
     return decision.actions
   }
@@ -66,6 +84,9 @@ class Driver {
   }
 }
 
+const firstOf = (settings: SenseSchedule.Settings, now: number) =>
+  SenseSchedule.nextTickAt(SenseSchedule.make(settings, now))
+
 const ready = (settings: SenseSchedule.Settings): Driver => {
   const driver = new Driver(settings)
   driver.feed({ _tag: "GroupReady" })
@@ -82,7 +103,7 @@ describe("interval", () => {
     const driver = ready(config({ intervalMs: 10_000 }))
     const first = firstTick(driver)
     assert.isAtLeast(first, 0)
-    assert.isBelow(first, SenseSchedule.SPREAD_MS)
+    assert.isBelow(first, Timing.spreadMs(2_000))
     for (let at = 0; at < 60_000; at += 500) {
       driver.advanceTo(at)
       // Each compute ends up to half a second after its start: that shifts nothing.
@@ -98,8 +119,8 @@ describe("interval", () => {
   it("spreads senses of one interval by name, the same way each time", () => {
     const firsts = Array.from({ length: 100 }, (_, index) => {
       const settings = config({ name: SenseName.make(`sense-${index}`), intervalMs: 30_000 })
-      assert.strictEqual(SenseSchedule.make(settings, 5).gridAt, SenseSchedule.make(settings, 5).gridAt)
-      return SenseSchedule.make(settings, 0).gridAt
+      assert.strictEqual(firstOf(settings, 5), firstOf(settings, 5))
+      return firstOf(settings, 0)
     })
     assert.isAbove(new Set(firsts).size, 50)
   })
@@ -159,7 +180,7 @@ describe("interval", () => {
     driver.feed({ _tag: "Reconfigured", settings: config({ intervalMs: 60_000 }) })
     assert.isNotNull(driver.wakeAt)
     assert.isAtLeast(driver.wakeAt ?? 0, first + 2_000)
-    assert.isBelow(driver.wakeAt ?? 0, first + 2_000 + SenseSchedule.SPREAD_MS)
+    assert.isBelow(driver.wakeAt ?? 0, first + 2_000 + Timing.spreadMs(60_000))
     driver.feed({ _tag: "Reconfigured", settings: config() })
     assert.isNull(driver.wakeAt)
   })
@@ -264,6 +285,200 @@ describe("nextStartAt", () => {
   })
 })
 
+describe("what comes to no compute of its own", () => {
+  it("is told once, with its fate: collapsed into one that waits, or throttled", () => {
+    const driver = ready(config({ throttleMs: 60_000 }))
+    driver.trigger()
+    driver.now = 10
+    driver.trigger()
+    driver.now = 20
+    driver.trigger({ _tag: "On", sense: other })
+    assert.deepStrictEqual(driver.drops, [
+      { _tag: "Dropped", fate: "collapsed", cause: { _tag: "On", sense: other }, dueAt: 20, count: 1 }
+    ])
+    driver.feed({ _tag: "ComputeEnded" })
+    driver.now = 30
+    driver.trigger()
+    assert.deepStrictEqual(driver.drops[1], {
+      _tag: "Dropped",
+      fate: "throttled",
+      cause: { _tag: "Manual" },
+      dueAt: 30,
+      count: 1
+    })
+    driver.advanceTo(60_000)
+    assert.deepStrictEqual(driver.dues, [0, 10])
+  })
+
+  it("ticks missed in one stretch are told as one, with their number", () => {
+    const driver = ready(config({ intervalMs: 10_000 }))
+    const first = firstTick(driver)
+    driver.advanceTo(first)
+    driver.feed({ _tag: "ComputeEnded" })
+    driver.now = first + 8 * 3_600_000 + 1
+    driver.feed({ _tag: "Tick" })
+    assert.deepStrictEqual(driver.dues, [first, first + 10_000])
+    assert.deepStrictEqual(driver.drops, [
+      { _tag: "Dropped", fate: "collapsed", cause: { _tag: "Interval" }, dueAt: first + 20_000, count: 2_879 }
+    ])
+  })
+})
+
+describe("catch_up: skip", () => {
+  const skipping = () => ready(config({ intervalMs: 10_000, catchUp: "skip" }))
+
+  it("leaves out what passed while the machine slept, and goes on with the next tick", () => {
+    const driver = skipping()
+    const first = firstTick(driver)
+    driver.advanceTo(first)
+    driver.feed({ _tag: "ComputeEnded" })
+    driver.now = first + 3_605_000
+    driver.feed({ _tag: "Tick" })
+    assert.deepStrictEqual(driver.startTimes, [first])
+    assert.strictEqual(
+      driver.drops.reduce((sum, drop) => sum + drop.count, 0),
+      360
+    )
+    assert.isTrue(driver.drops.every((drop) => drop.fate === "missed"))
+    driver.advanceTo(first + 3_610_000)
+    assert.deepStrictEqual(driver.startTimes, [first, first + 3_610_000])
+  })
+
+  it("starts a tick that is a little late, as every busy machine's are", () => {
+    const driver = skipping()
+    const first = firstTick(driver)
+    driver.now = first + SenseSchedule.LATE_MS
+    driver.feed({ _tag: "Tick" })
+    assert.deepStrictEqual(driver.startTimes, [driver.now])
+  })
+
+  it("leaves out a tick that falls into a long compute, but not a trigger", () => {
+    const driver = skipping()
+    const first = firstTick(driver)
+    driver.advanceTo(first)
+    driver.now = first + 15_000
+    driver.feed({ _tag: "ComputeEnded" })
+    assert.deepStrictEqual(driver.startTimes, [first])
+    driver.advanceTo(first + 20_000)
+    driver.now = first + 32_000
+    driver.trigger()
+    driver.now = first + 33_000
+    driver.feed({ _tag: "ComputeEnded" })
+    assert.deepStrictEqual(driver.startTimes, [first, first + 20_000, first + 33_000])
+    assert.strictEqual(driver.starts[2]?.cause._tag, "Manual")
+  })
+})
+
+describe("catch_up: all", () => {
+  const all = (options: Options = {}) => ready(config({ intervalMs: 10_000, catchUp: "all", ...options }))
+  const endUntilIdle = (driver: Driver) => {
+    while (SenseSchedule.isRunning(driver.state)) driver.feed({ _tag: "ComputeEnded" })
+  }
+
+  it("makes up for each tick that passed, one after the other, the oldest first", () => {
+    const driver = all()
+    const first = firstTick(driver)
+    driver.now = first + 45_000
+    driver.feed({ _tag: "Tick" })
+    endUntilIdle(driver)
+    assert.deepStrictEqual(
+      driver.dues,
+      [0, 1, 2, 3, 4].map((nth) => first + nth * 10_000)
+    )
+    assert.deepStrictEqual(driver.drops, [])
+    driver.advanceTo(first + 50_000)
+    assert.strictEqual(driver.dues.at(-1), first + 50_000)
+  })
+
+  it("of more than a hundred that wait, the oldest collapse", () => {
+    const driver = all()
+    const first = firstTick(driver)
+    driver.now = first + 1_000 * 10_000
+    driver.feed({ _tag: "Tick" })
+    endUntilIdle(driver)
+    assert.isAtMost(driver.starts.length, SenseSchedule.MAX_BACKLOG + 1)
+    assert.strictEqual(driver.dues.at(-1), driver.now)
+    assert.strictEqual(driver.starts.length + driver.drops.reduce((sum, drop) => sum + drop.count, 0), 1_001)
+  })
+
+  it("keeps to the throttle while it catches up", () => {
+    const driver = all({ throttleMs: 3_000 })
+    driver.now = firstTick(driver) + 20_000
+    driver.feed({ _tag: "Tick" })
+    endUntilIdle(driver)
+    driver.advanceTo(driver.now + 9_000, () => endUntilIdle(driver))
+    const gaps = driver.startTimes.slice(1).map((at, index) => at - (driver.startTimes[index] ?? 0))
+    assert.isAtLeast(gaps.length, 2)
+    assert.isTrue(gaps.every((gap) => gap >= 3_000))
+  })
+})
+
+describe("cron", () => {
+  const at = (text: string) => Date.parse(text)
+  const cron = (expression: string, timeZone = "UTC", options: Options = {}): SenseSchedule.Settings => ({
+    ...config(options),
+    timing: Timing.ofConfig({ intervalMs: null, cron: { expression, timeZone } })
+  })
+
+  /** A schedule on a clock that began at `wall`. */
+  const begun = (settings: SenseSchedule.Settings, wall: string) => {
+    const driver = new Driver(settings)
+    driver.state = SenseSchedule.make(settings, 0, at(wall))
+    driver.feed({ _tag: "GroupReady" })
+    return driver
+  }
+
+  it("computes at its times, to the second, with its own cause", () => {
+    const driver = begun(cron("30 3 * * 1-5"), "2026-03-06T03:00:00Z")
+    driver.advanceTo(4 * 86_400_000, () => driver.feed({ _tag: "ComputeEnded" }))
+    assert.deepStrictEqual(
+      driver.startTimes.map((time) => new Date(at("2026-03-06T03:00:00Z") + time).toISOString()),
+      ["2026-03-06T03:30:00.000Z", "2026-03-09T03:30:00.000Z"]
+    )
+    assert.isTrue(driver.starts.every((start) => start.cause._tag === "Cron"))
+  })
+
+  it("what passed while the machine slept becomes one compute, at once", () => {
+    const driver = begun(cron("0 * * * *"), "2026-03-06T03:30:00Z")
+    driver.now = 8 * 3_600_000
+    driver.feed({ _tag: "Tick" })
+    assert.deepStrictEqual(driver.startTimes, [8 * 3_600_000])
+    assert.deepStrictEqual(driver.dues, [1_800_000])
+    assert.strictEqual(driver.drops[0]?.count, 7)
+    driver.feed({ _tag: "ComputeEnded" })
+    assert.strictEqual(driver.wakeAt, 8 * 3_600_000 + 1_800_000)
+  })
+
+  it("follows the system's time when that is set", () => {
+    const driver = begun(cron("0 * * * *"), "2026-03-06T03:30:00Z")
+    assert.strictEqual(driver.wakeAt, 1_800_000)
+    // Ten minutes on: the tick comes ten minutes earlier by the clock that is used here.
+    driver.feed({ _tag: "ClockSet", wallOffset: at("2026-03-06T03:40:00Z") })
+    assert.strictEqual(driver.wakeAt, 1_200_000)
+    driver.advanceTo(1_200_000)
+    driver.feed({ _tag: "ComputeEnded" })
+    // Back by ten minutes: the hour that comes again has been computed already.
+    driver.feed({ _tag: "ClockSet", wallOffset: at("2026-03-06T03:30:00Z") })
+    driver.advanceTo(1_200_000 + 3_600_000 + 599_999)
+    assert.deepStrictEqual(driver.startTimes, [1_200_000])
+    driver.advanceTo(1_200_000 + 3_600_000 + 600_000)
+    assert.lengthOf(driver.startTimes, 2)
+    // Back by a year is a correction.
+    driver.feed({ _tag: "ComputeEnded" })
+    driver.feed({ _tag: "ClockSet", wallOffset: at("2025-03-06T03:30:00Z") })
+    assert.isBelow((driver.wakeAt ?? Infinity) - driver.now, 3_600_001)
+  })
+
+  it("keeps its hour of the day when the clocks change", () => {
+    const driver = begun(cron("30 2 * * *", "Europe/Berlin"), "2026-03-28T00:00:00Z")
+    driver.advanceTo(3 * 86_400_000, () => driver.feed({ _tag: "ComputeEnded" }))
+    assert.deepStrictEqual(
+      driver.startTimes.map((time) => new Date(at("2026-03-28T00:00:00Z") + time).toISOString()),
+      ["2026-03-28T01:30:00.000Z", "2026-03-29T01:30:00.000Z", "2026-03-30T00:30:00.000Z"]
+    )
+  })
+})
+
 // --- random histories
 
 type Step =
@@ -293,12 +508,18 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
   { maxLength: 120 }
 )
 
-const anySettings: fc.Arbitrary<SenseSchedule.Settings> = fc.record({
-  name: fc.constantFrom("cpu", "memory", "disk", "net").map((text) => SenseName.make(text)),
-  intervalMs: fc.option(fc.integer({ min: 1, max: 5_000 })),
-  throttleMs: fc.option(fc.integer({ min: 1, max: 9_000 })),
-  boundMs: fc.integer({ min: 1, max: 5_000 })
-})
+const anySettings: fc.Arbitrary<SenseSchedule.Settings> = fc
+  .record({
+    name: fc.constantFrom("cpu", "memory", "disk", "net").map((text) => SenseName.make(text)),
+    intervalMs: fc.option(fc.integer({ min: 1, max: 5_000 })),
+    throttleMs: fc.option(fc.integer({ min: 1, max: 9_000 })),
+    boundMs: fc.integer({ min: 1, max: 5_000 })
+  })
+  .map(config)
+
+const anyCatchUp: fc.Arbitrary<SenseSchedule.Settings> = fc
+  .tuple(anySettings, fc.constantFrom("once", "skip", "all"))
+  .map(([settings, catchUp]) => ({ ...settings, catchUp }))
 
 /**
  * What must hold, kept apart from the machine: whether a compute runs, the worker is there, and a
@@ -319,9 +540,10 @@ class Model {
   /** Grid ticks up to now, whenever they are noticed. */
   private passTicks(now: number) {
     const { first, settings } = this.driver
-    if (first === null || settings.intervalMs === null) return
-    for (; first + this.ticks * settings.intervalMs <= now; this.ticks++) {
-      this.owedSince ??= first + this.ticks * settings.intervalMs
+    const every = everyMs(settings)
+    if (first === null || every === null) return
+    for (; first + this.ticks * every <= now; this.ticks++) {
+      this.owedSince ??= first + this.ticks * every
     }
   }
 
@@ -408,7 +630,7 @@ describe("whatever happens", () => {
         const driver = new Driver(config({ intervalMs }), startedAt)
         driver.feed({ _tag: "GroupReady" })
         driver.feed({ _tag: "ComputeEnded" })
-        driver.advanceTo(startedAt + SenseSchedule.SPREAD_MS + 50 * intervalMs, () => {
+        driver.advanceTo(startedAt + Timing.spreadMs(2_000) + 50 * intervalMs, () => {
           driver.feed({ _tag: "ComputeEnded" })
         })
         const first = firstTick(driver)
@@ -430,6 +652,67 @@ describe("whatever happens", () => {
           assert.isDefined(start)
           assert.isAtLeast(at - (start ?? 0), settings.boundMs)
         }
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("every tick and every trigger starts a compute or is told as dropped, exactly once, by each way to catch up", () => {
+    fc.assert(
+      fc.property(anyCatchUp, steps, (settings, history) => {
+        const driver = new Driver(settings)
+        let triggers = 0
+        let wasRunning = false
+        const check = () => {
+          const every = everyMs(settings)
+          const ticks =
+            driver.first === null || every === null || driver.now < driver.first
+              ? 0
+              : Math.floor((driver.now - driver.first) / every) + 1
+          const dropped = driver.drops.reduce((sum, drop) => sum + drop.count, 0)
+          const waiting = (driver.state.pending === null ? 0 : 1) + driver.state.backlog.length
+          // A decision between two ticks of the clock has not looked at what passed since.
+          const { ticks: come } = driver.state
+          const counted =
+            come === null || every === null || driver.first === null
+              ? 0
+              : Math.round((Timing.nextAt(come, 0) - driver.first) / every)
+          assert.isAtMost(counted, ticks)
+          assert.strictEqual(driver.starts.length + dropped + waiting, counted + triggers)
+          assert.isAtMost(driver.state.backlog.length, SenseSchedule.MAX_BACKLOG)
+          if (settings.catchUp !== "all") assert.lengthOf(driver.state.backlog, 0)
+        }
+        for (const step of history) {
+          if (step._tag === "Advance") {
+            driver.advanceTo(driver.now + step.ms, check)
+          } else {
+            if (step.input._tag === "Trigger") triggers++
+            const before = driver.starts.length
+            driver.feed(step.input)
+            if (step.input._tag === "ComputeEnded") wasRunning = false
+            assert.isFalse(wasRunning && driver.starts.length > before, "computes overlap")
+          }
+          wasRunning = SenseSchedule.isRunning(driver.state)
+          check()
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("catch_up: skip never starts a tick late", () => {
+    fc.assert(
+      fc.property(anyCatchUp, steps, (settings, history) => {
+        const driver = new Driver({ ...settings, catchUp: "skip" })
+        for (const step of history) {
+          if (step._tag === "Advance") driver.advanceTo(driver.now + step.ms)
+          else driver.feed(step.input)
+        }
+        driver.starts.forEach((start, index) => {
+          if (start.cause._tag === "Interval") {
+            assert.isAtMost(start.at - (driver.dues[index] ?? 0), SenseSchedule.LATE_MS)
+          }
+        })
       }),
       { numRuns: 300 }
     )

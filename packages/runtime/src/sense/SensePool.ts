@@ -138,6 +138,9 @@ export const make = Effect.fnUntraced(function* (
           sense.overran = membersOf(sense.group).filter((other) => other !== sense && isComputing(other))
           killWorker(sense)
           break
+        case "Dropped":
+          // The one that is pending answers for it.
+          break
       }
     }
     if (sense.wakeAt !== null && sense.wakeAt < armedAt) rearm.openUnsafe()

@@ -31,6 +31,8 @@ export const sense = (
   } = {}
 ): SenseConfig => ({
   intervalMs: null,
+  cron: null,
+  catchUp: "once",
   throttleMs: null,
   timeoutMs: 30_000,
   gracePeriodMs: 5_000,

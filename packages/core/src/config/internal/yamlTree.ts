@@ -264,6 +264,9 @@ const explanations = [
   explain("BAD_INDENT", /^Flow seq/, "a list in brackets that is not closed above here", "a closing ]"),
   explain("BAD_INDENT", /^Flow map/, "a mapping in braces that is not closed above here", "a closing }"),
   explain("UNEXPECTED_TOKEN", /^Unexpected flow-\w+-end/, "a closing bracket that was never opened", "none"),
+  // As in `cron: */5 * * * *`.
+  explain("BAD_ALIAS", /^Alias cannot be an empty/, "a value that starts with *", "the value in quotes"),
+  explain("UNEXPECTED_TOKEN", /^Unexpected alias at node end/, "a * after the value", "the whole value in quotes"),
   explain("UNEXPECTED_TOKEN", /at node end/, "something after the end of a value", "a new line before it"),
   explain("BAD_SCALAR_START", /./, "a value that starts with a reserved character", "the value in quotes")
 ]
