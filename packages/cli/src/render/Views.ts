@@ -2,6 +2,7 @@
  * The daemon's senses, workflows and workers, and threads, as tables and pages. Pure.
  */
 import type { RunStatus, ThreadMessage, WorkflowRun } from "@nerve/core/domain/Thread"
+import * as Usage from "@nerve/core/domain/Usage"
 import type { Problem } from "@nerve/core/domain/Problem"
 import type { DaemonStatus, SenseView, ThreadDetail, WorkerView, WorkflowView } from "@nerve/core/wire/ControlRpcs"
 import type { Style } from "./Style.ts"
@@ -177,9 +178,32 @@ export const threads = (items: ReadonlyArray<WorkflowRun>, { now, style }: Look)
 const isEmpty = (meta: ThreadMessage["meta"]): boolean =>
   meta === null || (typeof meta === "object" && Object.keys(meta).length === 0)
 
+/** What asking models took, in words: `3 calls, 1200 tokens in, 80 out, $0.0021`. */
+const usageText = (usage: Usage.Usage): string =>
+  [
+    count(usage.calls, "call"),
+    `${usage.inputTokens} tokens in`,
+    `${usage.outputTokens} out`,
+    ...(usage.costUsd === null ? [] : [`$${usage.costUsd.toFixed(4)}`])
+  ].join(", ")
+
+const cost = ({ durationMs, usage }: ThreadMessage): string => {
+  const parts = [
+    ...(durationMs === undefined ? [] : [span(durationMs)]),
+    ...(usage === undefined ? [] : [usageText(usage)])
+  ]
+  return parts.length === 0 ? "" : `  (${parts.join("; ")})`
+}
+
+/** What all rounds took together; nothing when no model was asked. */
+const spent = (messages: ReadonlyArray<ThreadMessage>): ReadonlyArray<string> => {
+  const usages = messages.flatMap(({ usage }) => (usage === undefined ? [] : [usage]))
+  return usages.length === 0 ? [] : [usageText(Usage.sum(usages))]
+}
+
 const round = (message: ThreadMessage, style: Style): ReadonlyArray<string> => [
   "",
-  `${style.bold(`${message.round}. ${message.role}`)}`,
+  `${style.bold(`${message.round}. ${message.role}`)}${style.dim(cost(message))}`,
   ...safe(message.content)
     .trimEnd()
     .split("\n")
@@ -201,6 +225,7 @@ export const thread = ({ messages, run }: ThreadDetail, { now, style }: Look): s
       ...(run.crashes === 0 ? [] : [`its worker died ${run.crashes === 1 ? "once" : `${run.crashes} times`}`]),
       ...(run.dryRun ? ["dry run"] : [])
     ].join(", "),
+    ...spent(messages),
     "",
     ...safe(run.prompt)
       .trimEnd()

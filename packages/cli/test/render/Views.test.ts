@@ -141,6 +141,18 @@ created 1 min ago, took 10 s, 2 rounds of at most 20, its worker died once
     )
   })
 
+  it("shows what rounds took, where it is known", () => {
+    const usage = { calls: 2, inputTokens: 1200, outputTokens: 80, costUsd: 0.0125 }
+    const messages = [
+      { round: 1, role: "collector", content: "load 7", meta: null, durationMs: 400, timestamp: 0 },
+      { round: 2, role: "analyst", content: "busy", meta: null, durationMs: 2300, usage, timestamp: 0 }
+    ]
+    const page = Views.thread({ run, messages }, look).split("\n")
+    assert.include(page, "2 calls, 1200 tokens in, 80 out, $0.0125")
+    assert.include(page, "1. collector  (0.4 s)")
+    assert.include(page, "2. analyst  (2.3 s; 2 calls, 1200 tokens in, 80 out, $0.0125)")
+  })
+
   it("lets no content write to the terminal", () => {
     const messages = [{ round: 1, role: "r", content: "\u001b[2Jgone", meta: null, timestamp: 0 }]
     assert.notInclude(Views.thread({ run, messages }, look), "\u001b")

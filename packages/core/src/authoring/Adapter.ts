@@ -5,6 +5,7 @@
  * | asks | default | factory |
  * | --- | --- | --- |
  * | an OpenAI-compatible endpoint | `openaiFromEnv` | `openai({ … })` |
+ * | a model of `effect/ai` | – | `languageModel({ … })` |
  * | Cursor's agent | `cursorAgent` | `makeCursorAgent({ … })` |
  * | the hermes agent | `hermes` | `makeHermes({ … })` |
  * | any other command | – | `command({ … })` |
@@ -30,6 +31,8 @@ export {
   type Request,
   transcript
 } from "./adapter/Contract.ts"
+export { languageModel, type LanguageModelOptions } from "./adapter/LanguageModel.ts"
 export { openai, openaiFromEnv, type OpenAiOptions } from "./adapter/OpenAi.ts"
 export { echo, scripted } from "./adapter/Scripted.ts"
+export { type Price, type Usage, ofCall as usage } from "../domain/Usage.ts"
 export type { Services } from "./Conversation.ts"

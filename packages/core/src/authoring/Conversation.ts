@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { AgentConfig } from "../config/NerveConfig.ts"
 import type { ThreadMessage, ThreadStart } from "../domain/Thread.ts"
+import type { Usage } from "../domain/Usage.ts"
 
 /** The conversation so far (W1). `start` carries the prompt, `maxRounds` and the thread's id. */
 export interface Context {
@@ -34,6 +35,25 @@ export class Info extends Context_.Service<
     readonly extract: { readonly provider: string; readonly model: string } | null
   }
 >()("@nerve/core/authoring/Conversation/Info") {}
+
+/** How the host of a round listens. */
+export interface RoundHearing {
+  readonly spent: (usage: Usage) => void
+  readonly heard: (text: string) => void
+}
+
+/**
+ * What the host of a round hears while the round runs: what asking models took, and a model's words as
+ * they come. Nobody listens unless told.
+ *
+ * The same Usage object counts once, so that an adapter made of others may pass theirs on.
+ */
+export const RoundListener: Context_.Reference<RoundHearing> = Context_.Reference(
+  "@nerve/core/authoring/Conversation/RoundListener",
+  {
+    defaultValue: (): RoundHearing => ({ spent: () => undefined, heard: () => undefined })
+  }
+)
 
 /** What a worker provides to adapters and to Effect roles. */
 export type Services = HttpClient | ChildProcessSpawner | Info

@@ -70,6 +70,18 @@ export interface Tools {
 /** Whether a value is what `make` and `fromAdapter` return, also from another copy of this package. */
 export const isRole = (value: unknown): value is Role => typeof value === "object" && value !== null && TypeId in value
 
+/** Settings that every role has. */
+export interface Common {
+  /** What it answers in a dry run, where the moderator needs a certain meta. */
+  readonly placeholder?: Answer | string
+  /**
+   * What it answers instead when it fails, repair retries included: the round then counts as spoken, and
+   * the moderator can steer by its meta. Without it a failure fails the round. What it throws itself
+   * fails the round as well. A round that is stopped is no failure.
+   */
+  readonly onFail?: (error: unknown, context: Context) => Answer | string
+}
+
 /**
  * A role from code: a function that returns an Effect, a promise or the answer itself. A text alone
  * is an answer without meta. What it throws, rejects or fails with fails the round.
@@ -82,10 +94,7 @@ export const make = (
     context: Context,
     tools: Tools
   ) => Effect.Effect<Answer | string, unknown, Services> | Promise<Answer | string> | Answer | string,
-  options?: {
-    /** What it answers in a dry run, where the moderator needs a certain meta. */
-    readonly placeholder?: Answer | string
-  }
+  options?: Common
 ): Role => ({
   [TypeId]: TypeId,
   run: (context, { role }) => {
@@ -107,12 +116,12 @@ export const make = (
           )
         )
       })
-    ).pipe(Effect.map(asAnswer))
+    ).pipe(Effect.map(asAnswer), orElse(options, context))
   }
 })
 
 /** Settings of a role that asks an adapter. */
-export interface FromAdapter<A, I> {
+export interface FromAdapter<A, I> extends Common {
   readonly adapter: Adapter
   readonly prompt: string | ((context: Context) => string)
   /** Schema of the meta. Without one the meta is what the adapter or `extract` says, or null. */
@@ -124,8 +133,6 @@ export interface FromAdapter<A, I> {
   readonly extract?: (reply: Reply, context: Context) => unknown
   /** How often the adapter is asked again when the meta does not fit. 2 unless told. */
   readonly retries?: number
-  /** What it answers in a dry run, where the moderator needs a certain meta. */
-  readonly placeholder?: Answer | string
 }
 
 /**
@@ -155,7 +162,7 @@ export const fromAdapter = <A = Schema.Json, I = unknown>(options: FromAdapter<A
           return yield* new MetaInvalid({ role, path: meta.path, issue: meta.issue, attempts })
         })
       return yield* ask(1, prompt)
-    })
+    }).pipe(orElse(options, context))
   }
 })
 
@@ -168,6 +175,19 @@ const asAnswer = (answer: Answer | string): Answer => (typeof answer === "string
 
 const placeholder = (given: Answer | string | undefined, role: string, by: string): Answer =>
   given === undefined ? { content: `[dry run] ${role} (${by}) was not run`, meta: null } : asAnswer(given)
+
+/** The answer of `onFail` in place of a failure. */
+const orElse =
+  (options: Common | undefined, context: Context) =>
+  <R>(round: Effect.Effect<Answer, unknown, R>): Effect.Effect<Answer, unknown, R> => {
+    const onFail = options?.onFail
+    if (onFail === undefined) return round
+    return Effect.catchCauseIf(
+      round,
+      (cause) => !Cause.hasInterrupts(cause),
+      (cause) => Effect.sync(() => asAnswer(onFail(Cause.squash(cause), context)))
+    )
+  }
 
 type Meta =
   | { readonly _tag: "Fits"; readonly value: Schema.Json }

@@ -9,7 +9,7 @@
 import * as Schema from "effect/Schema"
 import { RoleName, ThreadId, WorkflowName } from "./Ids.ts"
 import type { LogEntry } from "./LogEntry.ts"
-import { isActive, type RunStatus, type WorkflowRun } from "./Thread.ts"
+import { isActive, RoundCost, type RunStatus, type WorkflowRun } from "./Thread.ts"
 
 /** Payload of `queued`, of `started`, and of a `dropped` that never was queued. */
 export const RunOpened = Schema.Struct({
@@ -44,7 +44,8 @@ export type RunCrashed = typeof RunCrashed.Type
 export const RoundRecorded = Schema.Struct({
   role: RoleName,
   content: Schema.String,
-  meta: Schema.Json
+  meta: Schema.Json,
+  ...RoundCost
 })
 export type RoundRecorded = typeof RoundRecorded.Type
 

@@ -4,6 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import { RoleName, ThreadId, WorkflowName } from "./Ids.ts"
+import { Usage } from "./Usage.ts"
 
 /**
  * Run statuses (M6). `queued` and `started` are active, all others are ends.
@@ -53,6 +54,14 @@ export const ThreadStart = Schema.Struct({
 })
 export type ThreadStart = typeof ThreadStart.Type
 
+/** What a round took, as the worker that ran it tells. Fields of a message; workers in other languages may leave them out. */
+export const RoundCost = {
+  /** Milliseconds from the moderator's word to the role's answer. */
+  durationMs: Schema.optionalKey(Schema.Finite),
+  /** What asking models took; absent when none was asked. */
+  usage: Schema.optionalKey(Usage)
+}
+
 /** One finished round: which role spoke, what it said, and its Schema-checked meta. */
 export const ThreadMessage = Schema.Struct({
   /** From 1. */
@@ -60,6 +69,7 @@ export const ThreadMessage = Schema.Struct({
   role: RoleName,
   content: Schema.String,
   meta: Schema.Json,
+  ...RoundCost,
   /** Milliseconds since the Unix epoch at which it was recorded. */
   timestamp: Schema.Int
 })

@@ -8,11 +8,11 @@ import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import { ThreadId, WorkflowName } from "../domain/Ids.ts"
 import { Problem } from "../domain/Problem.ts"
-import { ThreadMessage, ThreadStart } from "../domain/Thread.ts"
+import { RoundCost, ThreadMessage, ThreadStart } from "../domain/Thread.ts"
 
 /** The moderator chose END, or a role that spoke. */
 export const RoundOutcome = Schema.TaggedUnion({
-  Spoke: { role: Schema.String, content: Schema.String, meta: Schema.Json },
+  Spoke: { role: Schema.String, content: Schema.String, meta: Schema.Json, ...RoundCost },
   Ended: {}
 })
 export type RoundOutcome = typeof RoundOutcome.Type
@@ -31,7 +31,9 @@ export class UnknownRole extends Schema.TaggedError<UnknownRole>()("UnknownRole"
 export class RoleFailed extends Schema.TaggedError<RoleFailed>()("RoleFailed", {
   role: Schema.String,
   message: Schema.String,
-  stack: Schema.NullOr(Schema.String)
+  stack: Schema.NullOr(Schema.String),
+  /** What it had taken until then. */
+  ...RoundCost
 }) {}
 
 /** The moderator itself threw. */

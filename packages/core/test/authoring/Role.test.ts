@@ -44,6 +44,39 @@ it.layer(services({ workspace: "/work" }))("Role", (it) => {
       })
     )
 
+    it.effect("answers by onFail when it fails, whichever way; what that throws is the failure", () =>
+      Effect.gen(function* () {
+        const boom: unknown = new Error("boom")
+        const onFail = (error: unknown) => ({ content: `sorry: ${String(error)}`, meta: { ok: false } })
+        const ways: ReadonlyArray<() => string | Promise<string> | Effect.Effect<string, unknown>> = [
+          () => {
+            throw boom
+          },
+          () => Promise.reject(boom),
+          () => Effect.fail(boom)
+        ]
+        for (const way of ways) {
+          expect(yield* run(Role.make(way, { onFail }))).toEqual({ content: "sorry: Error: boom", meta: { ok: false } })
+        }
+        const worse = new Error("worse")
+        const throwing = Role.make(() => Effect.fail("boom"), {
+          onFail: () => {
+            throw worse
+          }
+        })
+        expect(yield* Effect.exit(run(throwing))).toEqual(Exit.die(worse))
+      })
+    )
+
+    it.effect("does not take a stop for a failure", () =>
+      Effect.gen(function* () {
+        const running = yield* Effect.forkChild(run(Role.make(() => Effect.never, { onFail: () => "sorry" })))
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(running)
+        expect(Exit.hasInterrupts(yield* Fiber.await(running))).toBe(true)
+      })
+    )
+
     it.effect("lets what it throws or rejects with be the defect, and what it fails with the failure", () =>
       Effect.gen(function* () {
         const boom = new Error("boom")
@@ -172,6 +205,23 @@ it.layer(services({ workspace: "/work" }))("Role", (it) => {
       })
     )
   })
+
+  it.effect("answers by onFail when the meta fits after no retry", () =>
+    Effect.gen(function* () {
+      const { adapter, prompts } = asked(["no json here"])
+      const role = createRole({
+        adapter,
+        prompt: "judge",
+        retries: 1,
+        meta: Schema.Struct({ ok: Schema.Boolean }),
+        onFail: (error) => ({ content: `gave up: ${String(error)}`, meta: { ok: false } })
+      })
+      const answer = yield* run(role)
+      expect(answer.content).toContain("gave up: MetaInvalid")
+      expect(answer.meta).toEqual({ ok: false })
+      expect(prompts).toHaveLength(2)
+    })
+  )
 
   describe("in a dry run", () => {
     const dry = conversation([], { dryRun: true })

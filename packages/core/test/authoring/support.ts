@@ -2,6 +2,8 @@
  * What the tests of this folder share: a conversation, the services of a worker on this machine, and
  * an HTTP server on loopback.
  */
+import { RoundListener } from "@nerve/core/authoring/Conversation"
+import type { Usage } from "@nerve/core/domain/Usage"
 import type { AgentConfig } from "@nerve/core/config/NerveConfig"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import * as Role from "@nerve/core/authoring/Role"
@@ -103,3 +105,36 @@ export const completion = (content: string | null) => ({
   object: "chat.completion",
   choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content } }]
 })
+
+/** The data of a stream that says a text in pieces, and at its end what it took. */
+export const pieces = (...all: ReadonlyArray<string | Readonly<Record<string, number>>>): ReadonlyArray<string> => [
+  ...all.map((one) =>
+    JSON.stringify(
+      typeof one === "string"
+        ? { choices: [{ index: 0, delta: { content: one }, finish_reason: null }] }
+        : { choices: [], usage: one }
+    )
+  ),
+  "[DONE]"
+]
+
+/** Sends a stream of events and ends it. */
+export const sendEvents = (response: Http.ServerResponse, all: ReadonlyArray<string>): void => {
+  response.writeHead(200, { "content-type": "text/event-stream" })
+  for (const data of all) response.write(`data: ${data}\n\n`)
+  response.end()
+}
+
+/** Hears what a round tells while it runs. */
+export const listener = () => {
+  const texts: Array<string> = []
+  const usages: Array<Usage> = []
+  return {
+    texts,
+    usages,
+    provide: Effect.provideService(RoundListener, {
+      heard: (text) => void texts.push(text),
+      spent: (usage) => void usages.push(usage)
+    })
+  }
+}

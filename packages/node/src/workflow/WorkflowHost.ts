@@ -28,6 +28,7 @@ import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Schema from "effect/Schema"
 import * as UserError from "../user/UserError.ts"
 import * as UserModule from "../user/UserModule.ts"
+import * as RoundMeter from "./RoundMeter.ts"
 
 /** What adapters and Effect roles find in a worker besides `Role.Info`. */
 export type Outside = HttpClient | ChildProcessSpawner
@@ -113,16 +114,20 @@ export const make = Effect.fnUntraced(function* (
     Effect.sync((): unknown => workflow.moderator(context)).pipe(
       Effect.catchCause((cause) => Effect.fail(new ModeratorFailed(describe(cause))))
     )
-  const speak = Effect.fnUntraced(
-    function* (name: string, role: Role.Role, context: Role.Context) {
-      const answer: unknown = yield* role.run(context, { role: name })
-      return yield* decodeAnswer(answer)
-    },
-    (effect, name) =>
-      Effect.flatMap(services, (context) => Effect.provideContext(effect, context)).pipe(
-        Effect.catchCause((cause) => Effect.fail(new RoleFailed({ role: name, ...describe(cause) })))
+  const speak = Effect.fnUntraced(function* (name: string, role: Role.Role, context: Role.Context) {
+    const meter = yield* RoundMeter.make
+    const answer = Effect.suspend((): Effect.Effect<unknown, unknown, Role.Services> =>
+      role.run(context, { role: name })
+    )
+    const given = yield* Effect.flatMap(services, (outside) =>
+      answer.pipe(Effect.flatMap(decodeAnswer), meter.listen, Effect.provideContext(outside))
+    ).pipe(
+      Effect.catchCause((cause) =>
+        Effect.flatMap(meter.cost, (cost) => Effect.fail(new RoleFailed({ role: name, ...describe(cause), ...cost })))
       )
-  )
+    )
+    return { ...given, ...(yield* meter.cost) }
+  })
 
   return {
     ready: { roles: known, problem: null },
@@ -137,8 +142,7 @@ export const make = Effect.fnUntraced(function* (
         }
         const role = roles.get(next)
         if (role === undefined) return yield* new UnknownRole({ role: next, known })
-        const { content, meta } = yield* speak(next, role, context)
-        return { _tag: "Spoke", role: next, content, meta } as const
+        return { _tag: "Spoke", role: next, ...(yield* speak(next, role, context)) } as const
       })
     })
   }

@@ -91,14 +91,42 @@ describe("WorkflowHost", () => {
         })
       `)
       expect(ready).toEqual({ roles: ["collector", "judge"], problem: null })
-      expect(yield* round()).toEqual({ _tag: "Spoke", role: "collector", content: "looked: go in t1", meta: null })
-      expect(yield* round(spoke(["collector", "x"]))).toEqual({
+      expect(yield* round()).toMatchObject({
+        _tag: "Spoke",
+        role: "collector",
+        content: "looked: go in t1",
+        meta: null
+      })
+      expect(yield* round(spoke(["collector", "x"]))).toMatchObject({
         _tag: "Spoke",
         role: "judge",
         content: "judge heard: x",
         meta: { rounds: 1 }
       })
       expect(yield* round(spoke(["collector", "x"], ["judge", "y"]))).toEqual({ _tag: "Ended" })
+    })
+  )
+
+  it.live("tells what a round took, that of adapters made of others once, also when the role fails", () =>
+    Effect.gen(function* () {
+      const { round } = yield* host(`
+        const usage = (n) => Adapter.usage({ inputTokens: n, outputTokens: 1, costUsd: n / 4 })
+        const inner = Adapter.make("inner", () => Effect.succeed({ content: "no json", usage: usage(2) }))
+        const outer = Adapter.make("outer", (request) => inner.run(request))
+        export default Workflow.make({
+          roles: {
+            plain: Role.make(() => Effect.as(Effect.all([inner.run({}), outer.run({})]), "twice")),
+            free: Role.make(() => "nothing"),
+            failing: Role.fromAdapter({ adapter: outer, prompt: "", retries: 2, meta: Schema.Struct({ a: Schema.String }) })
+          },
+          moderator: Workflow.sequence("plain", "free", "failing")
+        })
+      `)
+      const usage = (calls: number) => ({ calls, inputTokens: 2 * calls, outputTokens: calls, costUsd: calls / 2 })
+      expect(yield* round()).toMatchObject({ content: "twice", durationMs: expect.any(Number), usage: usage(2) })
+      expect(yield* round(spoke(["plain", "x"]))).not.toHaveProperty("usage")
+      const failed = yield* Effect.flip(round(spoke(["plain", "x"], ["free", "y"])))
+      expect(failed).toMatchObject({ _tag: "RoleFailed", durationMs: expect.any(Number), usage: usage(3) })
     })
   )
 
@@ -145,7 +173,7 @@ describe("WorkflowHost", () => {
       const { round } = yield* host(
         single(`Role.fromAdapter({ adapter: Adapter.command({ command: "false" }), prompt: "p" })`)
       )
-      expect(yield* round([], { dryRun: true })).toEqual({
+      expect(yield* round([], { dryRun: true })).toMatchObject({
         _tag: "Spoke",
         role: "r",
         content: "[dry run] r (adapter false) was not run",

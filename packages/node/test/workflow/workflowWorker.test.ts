@@ -46,7 +46,7 @@ describe("workflowWorker", () => {
       })
       const step = (round: number) => ({ round, role: "r", content: "", meta: null, timestamp: 0 })
       send({ t: "call", id: 1, method: "RunRound", payload: { start, steps: [] } })
-      const spoke = { _tag: "Spoke", role: "speaker", content: "hello", meta: null }
+      const spoke = { _tag: "Spoke", role: "speaker", content: "hello", meta: null, durationMs: expect.any(Number) }
       expect(yield* next).toEqual({ t: "done", id: 1, value: spoke })
       send({ t: "call", id: 2, method: "RunRound", payload: { start, steps: [step(1)] } })
       expect(yield* next).toMatchObject({ t: "log", message: "said it" })

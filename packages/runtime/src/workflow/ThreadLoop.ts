@@ -62,8 +62,8 @@ export const make = Effect.fnUntraced(function* (
       const answer = yield* ask(worker, start, steps)
       switch (answer._tag) {
         case "Spoke": {
-          const { content, meta, role } = answer
-          steps.push(yield* record(start.threadId, steps.length + 1, { role, content, meta }))
+          const { _tag, ...spoke } = answer
+          steps.push(yield* record(start.threadId, steps.length + 1, spoke))
           break
         }
         case "Ended":

@@ -9,7 +9,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
-import { type Adapter, type Reply, type Request, transcript } from "./Contract.ts"
+import { type Adapter, make, type Reply, type Request, transcript } from "./Contract.ts"
 
 export interface CommandOptions {
   /** Name of the adapter in messages; the command's unless told. */
@@ -38,14 +38,13 @@ export interface CommandOptions {
 }
 
 /** Runs any command-line agent. Exit code 0 is an answer, anything else is AdapterFailed. */
-export const command = (options: CommandOptions): Adapter => ({
-  name: options.name ?? options.command,
-  run: (request) =>
+export const command = (options: CommandOptions): Adapter =>
+  make(options.name ?? options.command, (request) =>
     Effect.flatMap(
       Effect.promise(() => import("../internal/runCommand.ts")),
       (module) => module.runCommand(options, request)
     )
-})
+  )
 
 /** Settings of a ready-made agent. */
 export interface AgentCommandOptions {

@@ -2,9 +2,10 @@
  * What an adapter is: it asks somebody outside for words (W3). The adapters themselves are in the
  * files beside this one.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Context, Services } from "../Conversation.ts"
+import type { Usage } from "../../domain/Usage.ts"
+import { type Context, RoundListener, type Services } from "../Conversation.ts"
 
 /** What a role asks an adapter. */
 export interface Request {
@@ -19,6 +20,8 @@ export interface Request {
 export interface Reply {
   readonly content: string
   readonly meta?: Schema.Json
+  /** What the answer took, where the adapter knows it: `Usage.ofCall`. The round adds it up. */
+  readonly usage?: Usage
 }
 
 /** The adapter got no usable answer. The message starts with the adapter's name and holds no secret. */
@@ -41,8 +44,14 @@ export interface Adapter {
 export const adapterFailed = (adapter: string, message: string, retryable = false): AdapterFailed =>
   new AdapterFailed({ adapter, message: `${adapter}: ${message}`, retryable })
 
-/** Defines an adapter of one's own. */
-export const make = (name: string, run: Adapter["run"]): Adapter => ({ name, run })
+/** Defines an adapter of one's own. What a reply says of its usage is counted for the round. */
+export const make = (name: string, run: Adapter["run"]): Adapter => ({
+  name,
+  run: (request) =>
+    Effect.tap(run(request), ({ usage }) =>
+      usage === undefined ? Effect.void : Effect.map(RoundListener, (round) => round.spent(usage))
+    )
+})
 
 /**
  * Longest transcript in bytes, unless told. One argument of a command may have 128 KiB on Linux, so

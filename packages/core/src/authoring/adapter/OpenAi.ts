@@ -8,7 +8,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
-import type { Adapter } from "./Contract.ts"
+import type { Price } from "../../domain/Usage.ts"
+import { type Adapter, make } from "./Contract.ts"
 
 /** Whatever is absent is read from the environment (the ConfigProvider) when the adapter runs. */
 export interface OpenAiOptions {
@@ -18,8 +19,17 @@ export interface OpenAiOptions {
   readonly apiKey?: Redacted.Redacted<string> | null
   /** OPENAI_MODEL. */
   readonly model?: string
-  /** Bound of one attempt. 2 minutes unless told. */
+  /** Bound of one attempt. 2 minutes unless told, 10 where the answer comes as a stream. */
   readonly timeout?: Duration.Input
+  /**
+   * Whether the answer is asked for piece by piece, so that a long one can be watched and a stuck one is
+   * told from a slow one. True unless told. An endpoint that answers in one piece all the same is fine.
+   */
+  readonly stream?: boolean
+  /** Longest silence in a streamed answer. 1 minute unless told. */
+  readonly idleTimeout?: Duration.Input
+  /** What tokens cost, for an endpoint that does not say what an answer cost. */
+  readonly price?: Price
   /** The endpoint's own unless told. */
   readonly temperature?: number
   /** A system message that goes first. */
@@ -34,14 +44,13 @@ export interface OpenAiOptions {
  * Asks an OpenAI-compatible endpoint. The thread's prompt and steps become messages: the asking
  * role's own steps are the assistant's, all others the user's; the role's prompt comes last.
  */
-export const openai = (options: OpenAiOptions = {}): Adapter => ({
-  name: "openai",
-  run: (request) =>
+export const openai = (options: OpenAiOptions = {}): Adapter =>
+  make("openai", (request) =>
     Effect.flatMap(
       Effect.promise(() => import("../internal/askOpenAi.ts")),
       (module) => module.askOpenAi(options, request)
     )
-})
+  )
 
 /** The default: all settings from OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. */
 export const openaiFromEnv: Adapter = openai()

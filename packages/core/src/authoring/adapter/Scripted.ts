@@ -3,7 +3,7 @@
  * on the conversation alone, so that a resumed thread goes on where it was.
  */
 import * as Effect from "effect/Effect"
-import { type Adapter, adapterFailed, type Reply, type Request } from "./Contract.ts"
+import { type Adapter, adapterFailed, make, type Reply, type Request } from "./Contract.ts"
 
 const asReply = (reply: string | Reply): Reply => (typeof reply === "string" ? { content: reply } : reply)
 
@@ -11,9 +11,8 @@ const asReply = (reply: string | Reply): Reply => (typeof reply === "string" ? {
  * Answers from a list, or by a function. The list is read by the number of steps so far: its first
  * reply belongs to the thread's first round, whoever speaks. Past its end it fails, and says so.
  */
-export const scripted = (script: ReadonlyArray<string | Reply> | ((request: Request) => string | Reply)): Adapter => ({
-  name: "scripted",
-  run: (request) =>
+export const scripted = (script: ReadonlyArray<string | Reply> | ((request: Request) => string | Reply)): Adapter =>
+  make("scripted", (request) =>
     Effect.gen(function* () {
       if (typeof script === "function") {
         return yield* Effect.try({
@@ -28,7 +27,7 @@ export const scripted = (script: ReadonlyArray<string | Reply> | ((request: Requ
       }
       return asReply(reply)
     })
-})
+  )
 
 /** The default: repeats the prompt. */
-export const echo: Adapter = { name: "echo", run: (request) => Effect.succeed({ content: request.prompt }) }
+export const echo: Adapter = make("echo", (request) => Effect.succeed({ content: request.prompt }))

@@ -12,55 +12,16 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import { type AdapterFailed, adapterFailed, type Reply, type Request } from "../adapter/Contract.ts"
 import type { OpenAiOptions } from "../adapter/OpenAi.ts"
-import type { Services } from "../Conversation.ts"
+import { RoundListener, type Services } from "../Conversation.ts"
+import { chatMessages } from "./chatMessages.ts"
+import { ofBody, ofStream, type Said } from "./openAiReply.ts"
+import { type Miss, retrying } from "./retrying.ts"
 
 const NAME = "openai"
-const FIRST_RETRY_MS = 500
 /** So much of an answer that is no completion goes into the error. */
 const EXCERPT_CHARACTERS = 300
-/** A completion is text for a conversation; an endpoint that sends more than this is not one. */
-const MAX_BODY_CHARACTERS = 4_000_000
-
-const Completion = Schema.fromJsonString(
-  Schema.Struct({
-    choices: Schema.NonEmptyArray(
-      Schema.Struct({
-        message: Schema.Struct({ content: Schema.NullOr(Schema.String) })
-      })
-    )
-  })
-)
-const decodeCompletion = Schema.decodeUnknownOption(Completion)
-
-interface Message {
-  readonly role: "system" | "user" | "assistant"
-  readonly content: string
-}
-
-/**
- * The conversation as chat messages. Neighbours of one role are joined: some endpoints insist that
- * user and assistant take turns.
- */
-export const messagesOf = (request: Request, system: string | undefined): ReadonlyArray<Message> => {
-  const messages: Array<Message> = []
-  const say = (role: Message["role"], content: string) => {
-    const before = messages.at(-1)
-    if (before?.role !== role) return void messages.push({ role, content })
-    messages[messages.length - 1] = { role, content: `${before.content}\n\n${content}` }
-  }
-  if (system !== undefined) say("system", system)
-  say("user", request.context.start.prompt)
-  for (const step of request.context.steps) {
-    if (step.role === request.role) say("assistant", step.content)
-    else say("user", `[${step.role}]\n${step.content}`)
-  }
-  say("user", request.prompt)
-  return messages
-}
-
 const variable = (name: string, hint: string) =>
   Config.NonEmptyString(name).pipe(
     Effect.mapError(() => adapterFailed(NAME, `${name} is not set: ${hint}, and list it under env in nerve.yaml`))
@@ -96,19 +57,14 @@ const isTransient = (status: number): boolean => status === 408 || status === 42
 
 const isBroken = (reason: string): boolean => reason === "TransportError" || reason === "DecodeError"
 
-/** An attempt that failed; `afterMs` is what Retry-After asked for. */
-interface Miss {
-  readonly failed: AdapterFailed
-  readonly afterMs: number | undefined
-}
-
 export const askOpenAi = (options: OpenAiOptions, request: Request): Effect.Effect<Reply, AdapterFailed, Services> =>
   Effect.gen(function* () {
     const client = yield* HttpClient
     const { apiKey, model, url } = yield* settings(options)
-    const timeout = Duration.fromInputUnsafe(options.timeout ?? "2 minutes")
-    const retries = options.retries ?? 3
-    const maxDelayMs = Duration.toMillis(Duration.fromInputUnsafe(options.maxRetryDelay ?? "30 seconds"))
+    const { heard, spent } = yield* RoundListener
+    const streamed = options.stream ?? true
+    const timeout = Duration.fromInputUnsafe(options.timeout ?? (streamed ? "10 minutes" : "2 minutes"))
+    const idle = Duration.fromInputUnsafe(options.idleTimeout ?? "1 minute")
     const where = `${url.protocol}//${url.host}${url.pathname}`
 
     /** An excerpt of what the endpoint said, on one line; an endpoint may repeat the key it was sent. */
@@ -123,30 +79,45 @@ export const askOpenAi = (options: OpenAiOptions, request: Request): Effect.Effe
     })
 
     const post = HttpClientRequest.post(url).pipe(
-      HttpClientRequest.acceptJson,
+      streamed ? HttpClientRequest.accept("text/event-stream, application/json") : HttpClientRequest.acceptJson,
       apiKey === null ? (self) => self : HttpClientRequest.bearerToken(apiKey),
       HttpClientRequest.bodyJsonUnsafe({
         model,
-        messages: messagesOf(request, options.system),
+        messages: chatMessages(request, options.system),
+        ...(streamed ? { stream: true, stream_options: { include_usage: true } } : {}),
         ...(options.temperature === undefined ? {} : { temperature: options.temperature })
       })
     )
 
+    const reply = (said: Said): Effect.Effect<Reply, Miss> => {
+      switch (said._tag) {
+        case "Text":
+          return Effect.succeed({ content: said.content, ...(said.usage === undefined ? {} : { usage: said.usage }) })
+        case "NoText":
+          if (said.usage !== undefined) spent(said.usage)
+          return Effect.fail(miss(`${where} sent a completion without text`, false))
+        case "Unusable":
+          return Effect.fail(miss(`${where} sent what is no chat completion: ${excerpt(said.excerpt)}`, said.retryable))
+        case "Silent":
+          return Effect.fail(miss(`${where} was silent for ${Duration.format(idle)}`, true))
+      }
+    }
+
     const read = Effect.fnUntraced(function* (response: HttpClientResponse) {
-      const body = yield* response.text
       if (response.status < 200 || response.status > 299) {
+        const body = yield* response.text
         const afterMs = retryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
         return yield* Effect.fail(
           miss(`${where} answered ${response.status}: ${excerpt(body)}`, isTransient(response.status), afterMs)
         )
       }
-      const completion = body.length > MAX_BODY_CHARACTERS ? Option.none() : decodeCompletion(body)
-      if (Option.isNone(completion)) {
-        return yield* Effect.fail(miss(`${where} sent what is no chat completion: ${excerpt(body)}`, false))
-      }
-      const { content } = completion.value.choices[0].message
-      if (content === null) return yield* Effect.fail(miss(`${where} sent a completion without text`, false))
-      return { content }
+      const isStream = response.headers["content-type"]?.includes("text/event-stream") === true
+      return yield* Effect.flatMap(
+        isStream
+          ? ofStream(response, { price: options.price, idle, heard })
+          : Effect.map(response.text, (body) => ofBody(body, options.price)),
+        reply
+      )
     })
 
     const attempt = client.execute(post).pipe(
@@ -161,11 +132,5 @@ export const askOpenAi = (options: OpenAiOptions, request: Request): Effect.Effe
       })
     )
 
-    const ask = (tried: number): Effect.Effect<Reply, AdapterFailed> =>
-      Effect.catch(attempt, ({ afterMs, failed }) =>
-        !failed.retryable || tried >= retries
-          ? Effect.fail(failed)
-          : Effect.andThen(Effect.sleep(Math.min(afterMs ?? FIRST_RETRY_MS * 2 ** tried, maxDelayMs)), ask(tried + 1))
-      )
-    return yield* ask(0)
+    return yield* retrying(attempt, options)
   })

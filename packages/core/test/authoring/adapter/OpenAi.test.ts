@@ -3,7 +3,7 @@ import { Adapter } from "@nerve/core"
 import { it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { describe, expect } from "vitest"
-import { completion, conversation, send, server, services } from "../support.ts"
+import { completion, conversation, listener, pieces, send, sendEvents, server, services } from "../support.ts"
 
 const KEY = "sk-very-secret-0123456789"
 
@@ -40,6 +40,8 @@ it.layer(services(), { excludeTestServices: true })("Adapter.openai", (it) => {
       yield* openai(url, { system: "be brief" }).run(request(context))
       expect(received[0]?.body).toEqual({
         model: "m",
+        stream: true,
+        stream_options: { include_usage: true },
         messages: [
           { role: "system", content: "be brief" },
           { role: "user", content: "look after it\n\n[collector]\nload 9" },
@@ -191,4 +193,85 @@ it.layer(services(), { excludeTestServices: true })("Adapter.openai", (it) => {
       expect(nobody.message).toContain("http://127.0.0.1:9/v1/chat/completions could not be reached")
     })
   )
+
+  describe("a stream", () => {
+    const fine = pieces("fi", "ne", { prompt_tokens: 1000, completion_tokens: 20 })
+
+    it.effect("is put together, and heard piece by piece, its usage counted", () =>
+      Effect.gen(function* () {
+        const { url } = yield* server((_, response) => sendEvents(response, fine))
+        const heard = listener()
+        const price = { inputPerMillion: 2, outputPerMillion: 10 }
+        const reply = yield* openai(url, { price }).run(request()).pipe(heard.provide)
+        const usage = { calls: 1, inputTokens: 1000, outputTokens: 20, costUsd: 0.0022 }
+        expect(reply).toEqual({ content: "fine", usage })
+        expect(heard.texts).toEqual(["fi", "ne"])
+        expect(heard.usages).toEqual([usage])
+      })
+    )
+
+    it.effect("may be cut anywhere, with comments, other line ends and a wish to reconnect in it", () =>
+      Effect.gen(function* () {
+        const text = `: hello\r\nretry: 10\r\n\r\n${fine.map((data) => `data: ${data}\r\n\r\n`).join("")}`
+        const bytes = new TextEncoder().encode(text.replace("ne", "né"))
+        const { url } = yield* server((_, response) => {
+          response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" })
+          // One byte at a time: each boundary is cut, that of a character included.
+          for (const byte of bytes) response.write(Uint8Array.of(byte))
+          response.end()
+        })
+        expect((yield* openai(url).run(request())).content).toBe("finé")
+      })
+    )
+
+    it.effect("is not asked for when told so", () =>
+      Effect.gen(function* () {
+        const { received, url } = yield* server((_, response) =>
+          send(response, 200, { ...completion("fine"), usage: { prompt_tokens: 3, completion_tokens: 4, cost: 0.5 } })
+        )
+        const reply = yield* openai(url, { stream: false }).run(request())
+        expect(reply.usage).toEqual({ calls: 1, inputTokens: 3, outputTokens: 4, costUsd: 0.5 })
+        expect(received[0]?.body).not.toHaveProperty("stream")
+        expect(received[0]?.headers["accept"]).toBe("application/json")
+      })
+    )
+
+    it.effect("that breaks off, or says that it cannot go on, is asked for again", () =>
+      Effect.gen(function* () {
+        const { received, url } = yield* server((nth, response) => {
+          if (nth === 1) return sendEvents(response, fine.slice(0, 1))
+          if (nth === 2) {
+            response.writeHead(200, { "content-type": "text/event-stream" })
+            response.write(`data: ${fine[0]}\n\n`)
+            return void response.write(" ", () => response.destroy())
+          }
+          if (nth === 3) return sendEvents(response, [...fine.slice(0, 1), JSON.stringify({ error: "overloaded" })])
+          return sendEvents(response, fine)
+        })
+        expect((yield* openai(url).run(request())).content).toBe("fine")
+        expect(received).toHaveLength(4)
+      })
+    )
+
+    it.effect("that falls silent is given up", () =>
+      Effect.gen(function* () {
+        const { url } = yield* server((_, response) => {
+          response.writeHead(200, { "content-type": "text/event-stream" })
+          response.write(`data: ${fine[0]}\n\n`)
+        })
+        const error = yield* Effect.flip(openai(url, { idleTimeout: 100, retries: 0 }).run(request()))
+        expect(error.message).toBe(`openai: ${url}/chat/completions was silent for 100ms`)
+        expect(error.retryable).toBe(true)
+      })
+    )
+
+    it.effect("of something else is refused", () =>
+      Effect.gen(function* () {
+        const { received, url } = yield* server((_, response) => sendEvents(response, ["not json"]))
+        const error = yield* Effect.flip(openai(url).run(request()))
+        expect(error.message).toBe(`openai: ${url}/chat/completions sent what is no chat completion: not json`)
+        expect(received).toHaveLength(1)
+      })
+    )
+  })
 })
