@@ -61,25 +61,25 @@ class Worker:
     async def _main(self, lines, prepare):
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue()
         threading.Thread(target=_read, args=(lines, loop, inbox), daemon=True).start()
-        line = await inbox.get()
+        _, line = await inbox.get()
         if line is None:
             return
         first = json.loads(line)
         self.key, self.incarnation, self.init = first["key"], first["incarnation"], first["init"]
         info = None if prepare is None else await prepare()
-        self._send({"t": "ready", "v": PROTOCOL_VERSION, "info": info})
+        self._send({"t": "ready", "v": PROTOCOL_VERSION, "info": info, "ping": True})
         while True:
-            line = await inbox.get()
+            arrived, line = await inbox.get()
             frame = {"t": "stop"} if line is None else json.loads(line)
             if frame["t"] == "stop":
                 break
-            self._receive(frame)
+            self._receive(frame, arrived)
         tasks = [call.task for call in self._calls.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _receive(self, frame):
+    def _receive(self, frame, arrived):
         kind, call = frame["t"], self._calls.get(frame.get("id"))
         if kind == "call":
             self._start(frame["id"], frame["method"], frame.get("payload"))
@@ -87,6 +87,10 @@ class Worker:
             call.task.cancel()
         elif kind == "ack" and call is not None:
             call.grant(frame["n"])
+        elif kind == "ping":
+            # Sent by the loop that serves the calls: it has waited for as long as that was held up.
+            delay = max(0, round(1000 * (time.monotonic() - arrived)))
+            self._send({"t": "pong", "n": frame["n"], "delayMs": delay})
         elif kind not in ("cancel", "ack"):
             self.log("WARN", "a frame of an unknown kind was ignored: %s" % kind)
 
@@ -175,13 +179,18 @@ def _read(fd, loop, inbox):
         while chunk:
             chunk = os.read(fd, 1 << 16)
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                loop.call_soon_threadsafe(inbox.put_nowait, line)
-        loop.call_soon_threadsafe(inbox.put_nowait, None)
+            loop.call_soon_threadsafe(_put, inbox, time.monotonic(), lines)
+        loop.call_soon_threadsafe(_put, inbox, time.monotonic(), [None])
     except RuntimeError:  # The loop is closed: we have stopped already.
         return
     time.sleep(ORPHAN_GRACE)
     os._exit(1)
+
+
+def _put(inbox, arrived, lines):
+    """All lines that were read at once, so that a call can be cancelled before it has begun."""
+    for line in lines:
+        inbox.put_nowait((arrived, line))
 
 
 def _take_stdio():

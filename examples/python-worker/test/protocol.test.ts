@@ -11,13 +11,30 @@ const call = (id: number, method: string, payload: unknown = null) => ({ t: "cal
 const ready = Effect.gen(function* () {
   const opened = yield* session("test/fixture.py")
   opened.send(init)
-  assert.deepStrictEqual(yield* opened.next, { t: "ready", v: Frame.protocolVersion, info: { pid: opened.child.pid } })
+  assert.deepStrictEqual(yield* opened.next, {
+    t: "ready",
+    v: Frame.protocolVersion,
+    info: { pid: opened.child.pid },
+    ping: true
+  })
   return opened
 })
 
 const test = (body: (opened: Session) => Effect.Effect<void>) => () => Effect.scoped(Effect.flatMap(ready, body))
 
 describe.skipIf(python === undefined)("nerve_worker.py on its pipe", () => {
+  it.live(
+    "answers a ping from the loop that serves the calls, with how long that was held up",
+    test(({ next, send }) =>
+      Effect.gen(function* () {
+        send({ t: "ping", n: 7 })
+        const pong = Frame.fromWorker(yield* next)
+        assert.deepInclude(pong, { t: "pong", n: 7 })
+        assert.isTrue(typeof pong === "object" && pong.t === "pong" && typeof pong.delayMs === "number")
+      })
+    )
+  )
+
   it.live(
     "sends as many chunks as the window holds, then as many as are acknowledged",
     test(({ next, send }) =>

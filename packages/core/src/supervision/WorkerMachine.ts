@@ -12,20 +12,27 @@
  *
  * An input that names an incarnation other than the present one changes nothing (R12).
  */
-import { format, type WorkerExit } from "../domain/WorkerExit.ts"
+import { type ExitCause, format, type WorkerExit } from "../domain/WorkerExit.ts"
+
+/** Why a worker was told to die; its exit is a crash of that cause. */
+export interface Doom {
+  readonly cause: ExitCause
+  /** In words. */
+  readonly reason: string
+}
 
 export type WorkerState =
   | { readonly _tag: "Stopped" }
-  /** `doomed`: it was told to die (not ready in time, kill); its exit is a crash with that reason. */
-  | { readonly _tag: "Starting"; readonly doomed: string | null }
-  | { readonly _tag: "Ready"; readonly readyAt: number; readonly doomed: string | null }
+  /** `doomed`: it was told to die (not ready in time, hung, kill). */
+  | { readonly _tag: "Starting"; readonly doomed: Doom | null }
+  | { readonly _tag: "Ready"; readonly readyAt: number; readonly doomed: Doom | null }
   /** `asked`: the stop ladder has begun, so that an exit is what was wanted and no crash. */
   | {
       readonly _tag: "Draining"
       readonly readyAt: number | null
       readonly restart: boolean
       readonly asked: boolean
-      readonly doomed: string | null
+      readonly doomed: Doom | null
     }
   | { readonly _tag: "Backoff" }
   | { readonly _tag: "GivenUp"; readonly reason: string }
@@ -46,7 +53,7 @@ export type Input =
   | { readonly _tag: "Ready"; readonly incarnation: number; readonly now: number }
   | { readonly _tag: "ReadyTimedOut"; readonly incarnation: number; readonly afterMs: number }
   /** The worker must go: its channel broke, it was found hanging, somebody said kill. */
-  | { readonly _tag: "KillAsked"; readonly incarnation: number; readonly reason: string }
+  | { readonly _tag: "KillAsked"; readonly incarnation: number; readonly doom: Doom }
   /** The stop ladder has taken its first step. */
   | { readonly _tag: "LadderBegun"; readonly incarnation: number }
   /** The process is gone and reaped; `exit` is null when it could not be spawned (`failure` says why). */
@@ -82,6 +89,7 @@ export type Action =
       readonly incarnation: number
       readonly exit: WorkerExit | null
       readonly expected: boolean
+      readonly cause: ExitCause
       readonly reason: string
       readonly uptimeMs: number
     }
@@ -119,21 +127,27 @@ const spawn = (machine: Machine, ...before: ReadonlyArray<Action>): Decision => 
   }
 }
 
+/** How one ended that nobody had told to. */
+const endOf = ({ exit, failure }: Extract<Input, { readonly _tag: "Exited" }>): Doom => ({
+  cause: exit === null ? "not-started" : "exited",
+  reason: failure ?? (exit === null ? "unknown" : format(exit))
+})
+
 const crash = (
   machine: Machine,
   input: Extract<Input, { readonly _tag: "Exited" }>,
   readyAt: number | null,
-  doomed: string | null,
+  doomed: Doom | null,
   ...after: ReadonlyArray<Action>
 ): Decision => {
   const uptimeMs = readyAt === null ? 0 : Math.max(0, input.now - readyAt)
-  const reason = doomed ?? input.failure ?? (input.exit === null ? "unknown" : format(input.exit))
+  const { cause, reason } = doomed ?? endOf(input)
   const { exit } = input
   return {
     machine: { ...machine, crashes: machine.crashes + 1, state: { _tag: "Backoff" } },
     actions: [
       { _tag: "Detach" },
-      { _tag: "ReportExit", incarnation: machine.incarnation, exit, expected: false, reason, uptimeMs },
+      { _tag: "ReportExit", incarnation: machine.incarnation, exit, expected: false, cause, reason, uptimeMs },
       ...after,
       { _tag: "AskPolicy", exit, uptimeMs, reason }
     ]
@@ -157,16 +171,20 @@ export const decide = (machine: Machine, input: Input): Decision => {
 
     case "ReadyTimedOut":
       return state._tag === "Starting" && state.doomed === null
-        ? to(machine, { _tag: "Starting", doomed: `not ready within ${input.afterMs} ms` }, { _tag: "Kill" })
+        ? to(
+            machine,
+            { _tag: "Starting", doomed: { cause: "not-ready", reason: `not ready within ${input.afterMs} ms` } },
+            { _tag: "Kill" }
+          )
         : stay(machine)
 
     case "KillAsked":
       switch (state._tag) {
         case "Starting":
         case "Ready":
-          return to(machine, { ...state, doomed: state.doomed ?? input.reason }, { _tag: "Detach" }, { _tag: "Kill" })
+          return to(machine, { ...state, doomed: state.doomed ?? input.doom }, { _tag: "Detach" }, { _tag: "Kill" })
         case "Draining":
-          return to(machine, { ...state, doomed: state.doomed ?? input.reason }, { _tag: "Kill" })
+          return to(machine, { ...state, doomed: state.doomed ?? input.doom }, { _tag: "Kill" })
         default:
           return stay(machine)
       }
@@ -189,7 +207,8 @@ export const decide = (machine: Machine, input: Input): Decision => {
             incarnation: machine.incarnation,
             exit: input.exit,
             expected: state.asked,
-            reason: input.failure ?? (input.exit === null ? "unknown" : format(input.exit)),
+            cause: state.asked ? "asked" : (state.doomed ?? endOf(input)).cause,
+            reason: endOf(input).reason,
             uptimeMs: state.readyAt === null ? 0 : Math.max(0, input.now - state.readyAt)
           }
           return state.restart

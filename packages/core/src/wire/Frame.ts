@@ -23,6 +23,8 @@ export type ToWorker =
   | { readonly t: "cancel"; readonly id: number }
   /** The reader of a stream took `n` chunks. */
   | { readonly t: "ack"; readonly id: number; readonly n: number }
+  /** Are you there? Sent to workers that said with their `ready` that they answer. */
+  | { readonly t: "ping"; readonly n: number }
   /** Finish: interrupt what runs, flush, exit. */
   | { readonly t: "stop" }
 
@@ -33,8 +35,18 @@ export interface DefectFrame {
   readonly stack: string | null
 }
 
+/** What a worker tells of itself with a `pong`; null where it cannot tell. */
+export interface Vitals {
+  /** The longest that its event loop was held up since the last ping, in milliseconds. */
+  readonly delayMs: number | null
+  /** Resident memory in bytes. */
+  readonly memory: number | null
+}
+
 export type FromWorker =
-  | { readonly t: "ready"; readonly v: number; readonly info: Schema.Json }
+  /** `ping`: whether it answers pings. */
+  | { readonly t: "ready"; readonly v: number; readonly info: Schema.Json; readonly ping: boolean }
+  | ({ readonly t: "pong"; readonly n: number } & Vitals)
   | { readonly t: "done"; readonly id: number; readonly value: unknown }
   /** A typed error of the RPC. */
   | { readonly t: "fail"; readonly id: number; readonly error: unknown }
@@ -71,6 +83,9 @@ const malformed = (frame: unknown): string => {
 export const callOf = (frame: unknown): number | undefined =>
   isRecord(frame) && typeof frame.id === "number" ? frame.id : undefined
 
+/** A measure that a worker tells; null when it is none. */
+const amount = (value: unknown): number | null => (typeof value === "number" && value >= 0 ? value : null)
+
 /** A frame from a worker, or why it is none. */
 export const fromWorker = (frame: unknown): FromWorker | string => {
   if (!isRecord(frame)) return malformed(frame)
@@ -83,7 +98,11 @@ export const fromWorker = (frame: unknown): FromWorker | string => {
       return typeof frame.id === "number" && Array.isArray(frame.values) ? (frame as FromWorker) : malformed(frame)
     case "ready":
       return typeof frame.v === "number"
-        ? { t: "ready", v: frame.v, info: (frame.info ?? null) as Schema.Json }
+        ? { t: "ready", v: frame.v, info: (frame.info ?? null) as Schema.Json, ping: frame.ping === true }
+        : malformed(frame)
+    case "pong":
+      return typeof frame.n === "number"
+        ? { t: "pong", n: frame.n, delayMs: amount(frame.delayMs), memory: amount(frame.memory) }
         : malformed(frame)
     case "reject":
       return typeof frame.id === "number" && typeof frame.detail === "string" ? (frame as FromWorker) : malformed(frame)
@@ -125,6 +144,8 @@ export const toWorker = (frame: unknown): ToWorker | string => {
       return typeof frame.id === "number" ? (frame as ToWorker) : malformed(frame)
     case "ack":
       return typeof frame.id === "number" && typeof frame.n === "number" ? (frame as ToWorker) : malformed(frame)
+    case "ping":
+      return typeof frame.n === "number" ? { t: "ping", n: frame.n } : malformed(frame)
     case "stop":
       return { t: "stop" }
     case "init":

@@ -41,7 +41,7 @@ const drawn: fc.Arbitrary<(machine: WorkerMachine.Machine) => Input> = fc
       case "ReadyTimedOut":
         return { _tag: tag, incarnation, afterMs: 10 }
       case "KillAsked":
-        return { _tag: tag, incarnation, reason: "told to" }
+        return { _tag: tag, incarnation, doom: { cause: "killed", reason: "told to" } }
       case "Exited":
         return failed
           ? { _tag: tag, incarnation, now, exit: null, failure: "no such program" }
@@ -210,7 +210,7 @@ describe("WorkerMachine", () => {
   })
 
   it("names why a worker had to die, also while it drains", () => {
-    const kill: Input = { _tag: "KillAsked", incarnation: 1, reason: "it hangs" }
+    const kill: Input = { _tag: "KillAsked", incarnation: 1, doom: { cause: "hung", reason: "it hangs" } }
     expect(reportOf(after(demand, ready, kill, exited))).toMatchObject({ reason: "it hangs", expected: false })
     expect(reportOf(after(demand, ready, { _tag: "DrainAsked" }, kill, exited))).toMatchObject({
       reason: "it hangs",

@@ -9,6 +9,7 @@ const anything = fc.oneof(
     {
       t: fc.oneof(
         fc.constantFrom("ready", "done", "fail", "die", "interrupted", "reject", "chunk", "log", "init", "call"),
+        fc.constantFrom("ping", "pong"),
         fc.constantFrom("cancel", "ack", "stop", "toString", "__proto__"),
         fc.jsonValue()
       ),
@@ -26,7 +27,10 @@ const anything = fc.oneof(
       key: fc.oneof(fc.string(), fc.jsonValue()),
       incarnation: fc.oneof(fc.nat(), fc.jsonValue()),
       method: fc.oneof(fc.string(), fc.jsonValue()),
-      n: fc.oneof(fc.nat(), fc.jsonValue())
+      n: fc.oneof(fc.nat(), fc.jsonValue()),
+      ping: fc.oneof(fc.boolean(), fc.jsonValue()),
+      delayMs: fc.oneof(fc.double(), fc.jsonValue()),
+      memory: fc.oneof(fc.nat(), fc.jsonValue())
     },
     { requiredKeys: ["t"] }
   )
@@ -46,6 +50,10 @@ describe("Frame", () => {
           expect([typeof frame.defect.name, typeof frame.defect.message]).toEqual(["string", "string"])
         if (frame.t === "chunk") expect(Array.isArray(frame.values)).toBe(true)
         if (frame.t === "reject") expect(typeof frame.detail).toBe("string")
+        if (frame.t === "ready") expect(typeof frame.ping).toBe("boolean")
+        if (frame.t === "pong") {
+          for (const told of [frame.delayMs, frame.memory]) expect(told === null || told >= 0).toBe(true)
+        }
       }),
       { numRuns: 2000 }
     )
@@ -66,7 +74,12 @@ describe("Frame", () => {
   })
 
   it("ignores fields that it does not know", () => {
-    expect(Frame.fromWorker({ t: "ready", v: 1, info: null, later: true })).toEqual({ t: "ready", v: 1, info: null })
+    expect(Frame.fromWorker({ t: "ready", v: 1, info: null, later: true })).toEqual({
+      t: "ready",
+      v: 1,
+      info: null,
+      ping: false
+    })
     expect(Frame.toWorker({ t: "stop", later: true })).toEqual({ t: "stop" })
   })
 

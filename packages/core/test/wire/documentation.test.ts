@@ -22,17 +22,18 @@ const required = (read: (frame: unknown) => unknown, frame: Record<string, unkno
 describe("docs/ipc.md", () => {
   it("lists the frames to a worker, whole", () => {
     const frames = framesBelow("From the daemon")
-    assert.deepStrictEqual(kindsOf(frames), ["init", "call", "cancel", "ack", "stop"])
+    assert.deepStrictEqual(kindsOf(frames), ["init", "call", "cancel", "ack", "ping", "stop"])
     for (const frame of frames) assert.deepStrictEqual<unknown>(Frame.toWorker(frame), frame)
     assert.deepStrictEqual(
       frames.map((frame) => required(Frame.toWorker, frame)),
-      [["t", "key", "incarnation"], ["t", "id", "method"], ["t", "id"], ["t", "id", "n"], ["t"]]
+      [["t", "key", "incarnation"], ["t", "id", "method"], ["t", "id"], ["t", "id", "n"], ["t", "n"], ["t"]]
     )
   })
 
   it("lists the frames from a worker, whole, and says which fields may be left out", () => {
     const frames = framesBelow("From the worker")
-    assert.deepStrictEqual(kindsOf(frames), ["ready", "done", "fail", "die", "interrupted", "reject", "chunk", "log"])
+    const answers = ["done", "fail", "die", "interrupted", "reject", "chunk"]
+    assert.deepStrictEqual(kindsOf(frames), ["ready", ...answers, "log", "pong"])
     for (const frame of frames) assert.deepStrictEqual<unknown>(Frame.fromWorker(frame), frame)
     assert.deepStrictEqual(
       frames.map((frame) => required(Frame.fromWorker, frame)),
@@ -44,7 +45,8 @@ describe("docs/ipc.md", () => {
         ["t", "id"],
         ["t", "id", "detail"],
         ["t", "id", "values"],
-        ["t", "message"]
+        ["t", "message"],
+        ["t", "n"]
       ]
     )
     assert.isNotString(Frame.fromWorker({ t: "die", id: 1, defect: { message: "text" } }))

@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import { Socket } from "node:net"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
+import * as vitals from "./vitals.ts"
 
 /** After the parent has gone, how long the program may take to give way. */
 const orphanGraceMs = 1000
@@ -81,7 +82,8 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
 
   const start = async (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => {
     const program = await loading
-    const port = { channel: replaying(channel, early), key: init.key, incarnation: init.incarnation, init: init.init }
+    const { incarnation, key } = init
+    const port = { channel: replaying(channel, early), key, incarnation, init: init.init, vitals: vitals.make() }
     const fiber = Effect.runFork(
       program.pipe(
         Effect.provideService(Worker.WorkerPort, port),

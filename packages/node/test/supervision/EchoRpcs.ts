@@ -13,6 +13,8 @@ export const EchoRpcs = RpcGroup.make(
   Rpc.make("Talk", { payload: { text: Schema.String } }),
   /** Blocks the event loop for ever. */
   Rpc.make("Spin", {}),
+  /** Blocks the event loop for so long. */
+  Rpc.make("Block", { payload: { ms: Schema.Int } }),
   Rpc.make("Exit", { payload: { code: Schema.Int } }),
   /** Writes these bytes to fd 3, past the protocol. */
   Rpc.make("WriteRaw", { payload: { text: Schema.String, times: Schema.Int } }),

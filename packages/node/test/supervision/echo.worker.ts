@@ -38,6 +38,7 @@ export default Worker.serve(
       Effect.sync(() => {
         for (;;);
       }),
+    Block: ({ ms }) => Effect.sync(() => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)),
     Exit: ({ code }) => Effect.sync(() => process.exit(code)),
     WriteRaw: ({ text, times }) =>
       Effect.sync(() => {

@@ -42,7 +42,8 @@ describe("workflowWorker", () => {
       expect(yield* next).toEqual({
         t: "ready",
         v: 1,
-        info: { roles: ["speaker", "logger", "broken"], problem: null }
+        info: { roles: ["speaker", "logger", "broken"], problem: null },
+        ping: true
       })
       const step = (round: number) => ({ round, role: "r", content: "", meta: null, timestamp: 0 })
       send({ t: "call", id: 1, method: "RunRound", payload: { start, steps: [] } })

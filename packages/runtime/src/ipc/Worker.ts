@@ -29,6 +29,8 @@ export class WorkerPort extends Context.Service<
     readonly incarnation: number
     /** Sent by the parent before anything else: `init` of the WorkerSpec, null if none. */
     readonly init: Schema.Json
+    /** What it tells of itself when it is asked whether it still works. */
+    readonly vitals?: () => Frame.Vitals
   }
 >()("@nerve/runtime/ipc/Worker/WorkerPort") {}
 
@@ -140,7 +142,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
   options: { readonly info?: Schema.Json } = {}
 ): Effect.fn.Return<void, never, WorkerPort | Requirements<H>> {
   type R = Requirements<H>
-  const { channel } = yield* WorkerPort
+  const { channel, vitals } = yield* WorkerPort
   const context = yield* Effect.context<R>()
   const runFork = Effect.runForkWith(context)
   const codecs = rpcCodec.ofGroup(group)
@@ -219,12 +221,14 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
         return windows.get(frame.id)?.grant(frame.n)
       case "stop":
         return stopped.openUnsafe()
+      case "ping":
+        return void channel.sendUnsafe({ t: "pong", n: frame.n, ...vitals?.() })
       case "init":
         return
     }
   })
   channel.onEndUnsafe(() => stopped.openUnsafe())
-  channel.sendUnsafe({ t: "ready", v: Frame.protocolVersion, info: options.info ?? null })
+  channel.sendUnsafe({ t: "ready", v: Frame.protocolVersion, info: options.info ?? null, ping: true })
   yield* stopped.await
   yield* Fiber.interruptAll([...running.values()])
 })

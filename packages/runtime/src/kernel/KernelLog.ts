@@ -85,6 +85,8 @@ export const ofWorker = (kind: "sense" | "workflow", event: WorkerEvent<string>)
   const key = `${kind}:${event.key}`
   switch (event._tag) {
     case "WorkerStarting":
+    // Its exit follows, with the reason.
+    case "WorkerHung":
       return []
     case "WorkerReady":
       return [worker(key, "started", { pid: event.pid, incarnation: event.incarnation })]

@@ -97,6 +97,9 @@ export const make = Effect.fnUntraced(function* (
     worker: (name) => specOf(ports, initOf(name)),
     respawn,
     stop,
+    // A compute is bounded by its own timeout and grace period (S4), whatever it does meanwhile.
+    heartbeat: { while: "idle" },
+    name: "senses",
     onEvent: (event) => onWorkerEvent(event)
   })
   const loops = yield* FiberMap.make<string>()

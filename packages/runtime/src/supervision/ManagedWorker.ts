@@ -9,8 +9,9 @@
 import type { WorkerStateName } from "@nerve/core/wire/ControlRpcs"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as WorkerMachine from "@nerve/core/supervision/WorkerMachine"
-import { format, type WorkerExit } from "@nerve/core/domain/WorkerExit"
+import { type ExitCause, format, type WorkerExit } from "@nerve/core/domain/WorkerExit"
 import * as Frame from "@nerve/core/wire/Frame"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -24,9 +25,11 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { ChannelEnd } from "../ipc/Channel.ts"
 import { CallTable } from "./CallTable.ts"
+import * as pulse from "./internal/pulse.ts"
 import type { Child, Spawner } from "./Spawner.ts"
 import { RespawnLimitReached, WorkerDied, WorkerStopped } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
+import type { WorkerMetrics } from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
 /** What is known of one key. */
@@ -40,6 +43,8 @@ export interface WorkerInfo {
   readonly crashes: number
   /** The last 2048 characters of what the present or last incarnation wrote to stderr. */
   readonly stderrTail: string
+  /** How long its event loop was held up at the last heartbeat, in milliseconds; null before the first. */
+  readonly loopDelayMs: number | null
 }
 
 export interface Options<K> {
@@ -53,6 +58,9 @@ export interface Options<K> {
   readonly readyTimeoutMs: number
   readonly stop: StopPolicy.StopPolicy
   readonly mailbox: number
+  /** Undefined: it is not asked whether it is alive. */
+  readonly heartbeat: Heartbeat.Settings | undefined
+  readonly metrics: WorkerMetrics
   /** Told of every event but output, in order, before anything follows from it. */
   readonly emit: (event: WorkerEvent<K>) => Effect.Effect<void>
   /** Told of output and protocol violations as they come, from outside any fiber. */
@@ -86,10 +94,14 @@ interface Incarnation {
   readonly number: number
   readonly child: Child
   channelAlive: boolean
-  /** Whether it has said `ready`. */
+  /** Open once it has said `ready`. */
+  readonly greeting: Latch.Latch
   greeted: boolean
   /** What it reported with its `ready`. */
   info: Schema.Json
+  /** Told of its signs of life, once it is ready, where it answers pings. */
+  pulse: pulse.Pulse | undefined
+  loopDelayMs: number | null
 }
 
 /** The stop ladder that an incarnation is being taken down. */
@@ -173,11 +185,20 @@ export const make = Effect.fnUntraced(function* <K>(
       )
     })
 
+  /** The state that the metrics have it in; none before the first input, nor after the end. */
+  let meteredAs: WorkerStateName | null = null
+  const metered = (state: WorkerStateName | null) => {
+    if (state === meteredAs) return
+    options.metrics.state(meteredAs, state)
+    meteredAs = state
+  }
+
   // The first finalizer is the last to run: whoever still waits must not wait for ever.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       stopped = true
       over = true
+      metered(null)
       calls.refuse(stoppedError())
       calls.failInFlight(stoppedError())
       calls.failWaiting(stoppedError())
@@ -207,7 +228,11 @@ export const make = Effect.fnUntraced(function* <K>(
       if (calls.attached) behind.openUnsafe()
       else demand()
     },
-    onIdle: () => idle.openUnsafe()
+    onIdle: () => {
+      // Where a call excuses silence, what follows it is counted from its end.
+      if (options.heartbeat?.while === "idle") current?.pulse?.heard()
+      idle.openUnsafe()
+    }
   })
 
   // --- one incarnation: spawn, handshake, serve, exit -------------------------------------------
@@ -225,6 +250,7 @@ export const make = Effect.fnUntraced(function* <K>(
 
   const receive = (incarnation: Incarnation, raw: unknown) => {
     const { number } = incarnation
+    incarnation.pulse?.heard()
     const frame = Frame.fromWorker(raw)
     if (typeof frame === "string") return malformed(number, frame, Frame.callOf(raw))
     switch (frame.t) {
@@ -251,7 +277,9 @@ export const make = Effect.fnUntraced(function* <K>(
           fields: { ...frame.fields, level: frame.level }
         })
       case "ready":
-        return onReady(incarnation, frame.v, frame.info)
+        return onReady(incarnation, frame)
+      case "pong":
+        return incarnation.pulse?.pong(frame)
     }
   }
 
@@ -261,20 +289,48 @@ export const make = Effect.fnUntraced(function* <K>(
     if (id !== undefined) calls.violate(id, detail)
   }
 
-  const onReady = (incarnation: Incarnation, version: number, info: Schema.Json) => {
+  const onReady = (incarnation: Incarnation, frame: Extract<Frame.FromWorker, { readonly t: "ready" }>) => {
     const { number } = incarnation
-    if (version !== Frame.protocolVersion) {
-      return post({
-        _tag: "KillAsked",
-        incarnation: number,
-        reason: `it speaks version ${version} of the protocol, not ${Frame.protocolVersion}`
-      })
+    if (frame.v !== Frame.protocolVersion) {
+      return kill(number, "protocol", `it speaks version ${frame.v} of the protocol, not ${Frame.protocolVersion}`)
     }
     if (incarnation.greeted) return violated(number, "a second ready")
     incarnation.greeted = true
-    incarnation.info = info
+    incarnation.info = frame.info
+    if (frame.ping) incarnation.pulse = pulseOf(incarnation)
+    incarnation.greeting.openUnsafe()
     post({ _tag: "Ready", incarnation: number, now: monotonicMs() })
   }
+
+  const kill = (incarnation: number, cause: ExitCause, reason: string) =>
+    post({ _tag: "KillAsked", incarnation, doom: { cause, reason } })
+
+  // --- whether it still works ----------------------------------------------------------------------
+
+  const pulseOf = (incarnation: Incarnation): pulse.Pulse | undefined => {
+    const { heartbeat } = options
+    if (heartbeat === undefined) return undefined
+    return pulse.make({
+      settings: heartbeat,
+      now: monotonicMs,
+      ask: (n) => void incarnation.child.channel.sendUnsafe({ t: "ping", n }),
+      isExcused: () => isStopping() || (heartbeat.while === "idle" && calls.inFlight > 0),
+      hung: (silentMs) => hung(incarnation, silentMs),
+      measured: (delayMs) => {
+        incarnation.loopDelayMs = delayMs
+        options.metrics.loopDelayMs(delayMs)
+      }
+    })
+  }
+
+  /** From here on the stop ladder bounds it. */
+  const isStopping = () => machine.state._tag === "Draining" && machine.state.asked
+
+  const hung = Effect.fnUntraced(function* ({ number }: Incarnation, silentMs: number) {
+    options.metrics.hung()
+    yield* options.emit({ _tag: "WorkerHung", key, incarnation: number, silentMs })
+    kill(number, "hung", `hung: no answer for ${Math.round(silentMs)} ms`)
+  })
 
   const violated = (number: number, detail: string) =>
     options.emitUnsafe({ _tag: "ProtocolViolated", key, incarnation: number, detail })
@@ -286,7 +342,7 @@ export const make = Effect.fnUntraced(function* <K>(
 
   const broke = ({ number }: Incarnation, detail: string) => {
     violated(number, detail)
-    post({ _tag: "KillAsked", incarnation: number, reason: `it broke the protocol: ${detail}` })
+    kill(number, "protocol", `it broke the protocol: ${detail}`)
   }
 
   const onEnd = (incarnation: Incarnation, end: ChannelEnd) => {
@@ -315,8 +371,17 @@ export const make = Effect.fnUntraced(function* <K>(
   /** A worker that was asked to stop may close its channel first: the stop ladder bounds it. */
   const channelClosed = (number: number) => {
     if (machine.state._tag === "Draining" && machine.state.asked) return
-    post({ _tag: "KillAsked", incarnation: number, reason: "it closed its channel and did not exit" })
+    kill(number, "protocol", "it closed its channel and did not exit")
   }
+
+  /** A bound that passed while this process stood still says nothing: it begins anew. */
+  const untilReadyTimeout: Effect.Effect<void> = Effect.suspend(() => {
+    const due = monotonicMs() + options.readyTimeoutMs
+    return Effect.andThen(
+      Effect.sleep(options.readyTimeoutMs),
+      Effect.suspend(() => (monotonicMs() > due + Heartbeat.stallMs ? untilReadyTimeout : Effect.void))
+    )
+  })
 
   const serve = Effect.fnUntraced(function* (number: number) {
     const child = yield* options.spawner.spawn(options.worker(), {
@@ -324,7 +389,16 @@ export const make = Effect.fnUntraced(function* <K>(
       incarnation: number,
       output: { line: onLine(number) }
     })
-    const incarnation: Incarnation = { number, child, channelAlive: true, greeted: false, info: null }
+    const incarnation: Incarnation = {
+      number,
+      child,
+      channelAlive: true,
+      greeting: Latch.makeUnsafe(false),
+      greeted: false,
+      info: null,
+      pulse: undefined,
+      loopDelayMs: null
+    }
     current = incarnation
     const ended = Latch.makeUnsafe(false)
     child.channel.onFrameUnsafe((frame) => onFrame(incarnation, frame))
@@ -336,8 +410,14 @@ export const make = Effect.fnUntraced(function* <K>(
     yield* Effect.forkScoped(Effect.forever(flushWhenDrained(child)))
     yield* Effect.forkScoped(
       Effect.andThen(
-        Effect.sleep(options.readyTimeoutMs),
+        untilReadyTimeout,
         Effect.sync(() => post({ _tag: "ReadyTimedOut", incarnation: number, afterMs: options.readyTimeoutMs }))
+      )
+    )
+    yield* Effect.forkScoped(
+      Effect.andThen(
+        incarnation.greeting.await,
+        Effect.suspend(() => incarnation.pulse?.run ?? Effect.void)
       )
     )
     yield* Effect.forkScoped(
@@ -417,6 +497,7 @@ export const make = Effect.fnUntraced(function* <K>(
   ) {
     const pid = current?.child.pid ?? null
     current = undefined
+    options.metrics.exited(action.cause)
     calls.failInFlight(action.expected ? stoppedError() : died(action.incarnation, action.exit))
     yield* options.emit({
       _tag: "WorkerExited",
@@ -425,6 +506,7 @@ export const make = Effect.fnUntraced(function* <K>(
       pid,
       exit: action.exit ?? { code: null, signal: null },
       expected: action.expected,
+      cause: action.cause,
       reason:
         action.expected && ladderStep !== undefined ? `${ladderStep.toLowerCase()}: ${action.reason}` : action.reason,
       uptimeMs: action.uptimeMs,
@@ -441,6 +523,7 @@ export const make = Effect.fnUntraced(function* <K>(
     if (objection !== undefined) return post(objection)
     const decision = yield* decidePolicy(monotonicMs(), { exit: action.exit, uptimeMs: action.uptimeMs })
     if (decision._tag === "GiveUp") return post({ _tag: "GiveUpDecided", incarnation, reason: action.reason })
+    options.metrics.respawn()
     yield* options.emit({ _tag: "RespawnScheduled", key, delayMs: decision.delayMs, crashes: machine.crashes })
     post({ _tag: "RespawnDecided", incarnation, delayMs: decision.delayMs })
   })
@@ -533,6 +616,7 @@ export const make = Effect.fnUntraced(function* <K>(
     // The stop is in the inbox already: what would be started now would only be stopped again.
     if (stopped && (input._tag === "Demand" || input._tag === "DelayOver")) return
     const decision = WorkerMachine.decide(machine, input)
+    metered(stateName(decision.machine.state))
     machine = decision.machine
     if (decision.actions.length > 0) {
       options.changed()
@@ -590,13 +674,14 @@ export const make = Effect.fnUntraced(function* <K>(
       pid: current?.child.pid ?? null,
       incarnation: machine.incarnation,
       crashes: machine.crashes,
-      stderrTail
+      stderrTail,
+      loopDelayMs: current?.loopDelayMs ?? null
     }),
     start,
     stop,
     drain,
     // Meant is the one that lives now, not its successor should it die before this is taken from the inbox.
-    kill: (reason) => Effect.sync(() => post({ _tag: "KillAsked", incarnation: machine.incarnation, reason })),
+    kill: (reason) => Effect.sync(() => kill(machine.incarnation, "killed", reason)),
     reset: Effect.suspend(() => (over ? Effect.void : ask(resetWaiters, () => post({ _tag: "ResetAsked" }))))
   }
 })

@@ -1,7 +1,7 @@
 /**
  * What happens to workers, as data. Every exit is among it (R11).
  */
-import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
+import type { ExitCause, WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type * as Schema from "effect/Schema"
 
 export type WorkerEvent<K> =
@@ -23,11 +23,15 @@ export type WorkerEvent<K> =
       readonly exit: WorkerExit
       /** Whether it was asked to go: by evict, drain, shutdown. */
       readonly expected: boolean
+      /** What ended it. */
+      readonly cause: ExitCause
       /** Why, in words: `exit code 1`, `SIGKILL`, `not ready within 10000 ms`, `drained`. */
       readonly reason: string
       readonly uptimeMs: number
       readonly stderrTail: string
     }
+  /** It has not answered for so long; it is killed, and `WorkerExited` follows. */
+  | { readonly _tag: "WorkerHung"; readonly key: K; readonly incarnation: number; readonly silentMs: number }
   | { readonly _tag: "RespawnScheduled"; readonly key: K; readonly delayMs: number; readonly crashes: number }
   | { readonly _tag: "WorkerGivenUp"; readonly key: K; readonly crashes: number; readonly reason: string }
   | {

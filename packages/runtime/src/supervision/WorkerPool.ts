@@ -31,6 +31,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { PendingCall } from "./CallTable.ts"
 import * as poolClient from "./internal/poolClient.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
+import * as pulse from "./internal/pulse.ts"
 import * as poolMember from "./internal/poolMember.ts"
 import { Busy, type PoolError } from "./PoolError.ts"
 import type { PoolEvent } from "./PoolEvent.ts"
@@ -44,6 +45,7 @@ import {
   WorkerStopped
 } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
+import * as WorkerMetrics from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
 /** Bounds of one call, in milliseconds. `Infinity` is none. */
@@ -119,6 +121,11 @@ export interface Options<Rpcs extends Rpc.Any> extends PoolSettings {
   readonly rss?: ((pid: number) => Effect.Effect<number, unknown>) | undefined
   /** How often memory is looked at; 5 seconds unless told. */
   readonly rssEvery?: Duration.Input | undefined
+  /**
+   * As for a `WorkerRuntime`, but a worker with a call may be silent unless told (`while: "idle"`): its call's
+   * `execTimeout` says how long it may compute.
+   */
+  readonly heartbeat?: pulse.Options | false | undefined
   /**
    * Told of every event, in order. It must not call the pool and wait. A defect in it is logged and
    * harms nothing.
@@ -273,6 +280,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const name = options.name ?? "pool"
   const stopPolicy = options.stop ?? StopPolicy.standard
   const settings = settingsOf(options, stopPolicy)
+  const heartbeat = pulse.settingsOf(options.heartbeat, "idle")
+  const metrics = WorkerMetrics.make(name, context)
   const execTimeoutMs = millis(options.execTimeout, Infinity)
   const waitTimeoutMs = millis(options.waitTimeout, Infinity)
   const bootTimeoutMs = millis(options.bootTimeout, 10_000)
@@ -576,6 +585,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
         worker: () => options.worker(slot),
         bootTimeoutMs,
         stop: stopPolicy,
+        heartbeat,
+        metrics,
         emit: (event) =>
           Effect.andThen(
             emit(event),

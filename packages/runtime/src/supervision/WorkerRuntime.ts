@@ -22,13 +22,17 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { makeClient } from "../internal/makeClient.ts"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
+import * as pulse from "./internal/pulse.ts"
 import * as ManagedWorker from "./ManagedWorker.ts"
 import { Spawner } from "./Spawner.ts"
 import { type RespawnLimitReached, WorkerStopped } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
+import * as WorkerMetrics from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
 export type { WorkerInfo } from "./ManagedWorker.ts"
+/** `interval`, `timeout` and `while`. */
+export type HeartbeatOptions = pulse.Options
 
 export interface Options<K extends string, Rpcs extends Rpc.Any> {
   readonly rpcs: RpcGroup.RpcGroup<Rpcs>
@@ -44,6 +48,14 @@ export interface Options<K extends string, Rpcs extends Rpc.Any> {
   readonly stop?: StopPolicy.StopPolicy | undefined
   /** Calls that may wait for one worker before `MailboxFull`; 1024 unless told. */
   readonly mailbox?: number | undefined
+  /**
+   * Workers are asked every `interval` (5 s) whether they still work; one that is silent for `timeout` (30 s)
+   * after it was asked is killed, and the policy takes it from there. False: nobody is asked. Workers that do
+   * not say with their `ready` that they answer are not asked either.
+   */
+  readonly heartbeat?: HeartbeatOptions | false | undefined
+  /** For metrics; `workers` unless told. */
+  readonly name?: string | undefined
   /**
    * Told of every event, in order, before anything follows from it. It must not call back into the
    * runtime and wait. A defect in it is logged and harms nothing.
@@ -103,7 +115,8 @@ const neverStarted: ManagedWorker.WorkerInfo = {
   pid: null,
   incarnation: 0,
   crashes: 0,
-  stderrTail: ""
+  stderrTail: "",
+  loopDelayMs: null
 }
 
 /** A runtime with no workers yet. Closing the scope stops all of them, side by side, by the ladder. */
@@ -113,7 +126,10 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
   const spawner = yield* Spawner
   // Not a child of our scope: its fibers must live until the shutdown, a finalizer of ours, is done.
   const scope = yield* Scope.make()
+  const context = yield* Effect.context<never>()
   const policy = options.stop ?? StopPolicy.standard
+  const heartbeat = pulse.settingsOf(options.heartbeat, "always")
+  const metrics = WorkerMetrics.make(options.name ?? "workers", context)
   const workers = new Map<K, Held>()
   /** Workers that were evicted and are still going: a successor waits for them. */
   const going = new Set<Going>()
@@ -173,6 +189,8 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           readyTimeoutMs: Duration.toMillis(Duration.fromInputUnsafe(options.readyTimeout ?? "10 seconds")),
           stop: policy,
           mailbox: options.mailbox ?? 1024,
+          heartbeat,
+          metrics,
           emit,
           emitUnsafe: (event) => {
             Queue.offerUnsafe(outputs, event)
@@ -188,7 +206,6 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
     workers.set(key, { worker: made, scope: workerScope })
     return made
   }
-  const context = yield* Effect.context<never>()
 
   /** After the shutdown no worker is made any more, not even one to refuse a call. */
   const tableOf = (key: K): CallTable =>

@@ -140,6 +140,10 @@ export const make = Effect.fnUntraced(function* (
     respawn: respawnPolicy,
     shouldRespawn: (workflow: WorkflowName) => lanes.has(workflow),
     stop: stopPolicy,
+    // A round has no bound of its own, so this is the only one for a role that is stuck in a loop; generous,
+    // because a role may well compute for a while.
+    heartbeat: { timeout: "1 minute" },
+    name: "workflows",
     onEvent: Effect.fnUntraced(function* (event) {
       const concerned = lanes.get(event.key)
       if (concerned !== undefined) yield* concerned.onEvent(event)

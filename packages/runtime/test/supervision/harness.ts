@@ -17,6 +17,7 @@ export interface Setup {
   readonly shouldRespawn?: (key: Key) => boolean
   readonly stop?: StopPolicy.StopPolicy
   readonly mailbox?: number
+  readonly heartbeat?: WorkerRuntime.HeartbeatOptions | false
   readonly probe?: Probe
   readonly worker?: (key: Key) => WorkerSpec.WorkerSpec
   /** Does what a test wants done at each event, after it was noted. */
@@ -44,6 +45,7 @@ export const setup = (options: Setup, body: (test: Harness) => Effect.Effect<voi
         shouldRespawn: options.shouldRespawn,
         stop: options.stop,
         mailbox: options.mailbox,
+        heartbeat: options.heartbeat,
         onEvent: (event) =>
           Effect.suspend(() => {
             events.push(event)

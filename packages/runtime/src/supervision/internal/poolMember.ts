@@ -3,6 +3,7 @@
  * pool decides what follows its exit and makes a new member. So there is one owner of restarts, and
  * an event of a member that is gone can touch nobody.
  */
+import type * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import type { StopPolicy } from "@nerve/core/supervision/StopPolicy"
 import * as Cause from "effect/Cause"
@@ -15,6 +16,7 @@ import type { PendingCall } from "../CallTable.ts"
 import * as ManagedWorker from "../ManagedWorker.ts"
 import { SpawnFailed, type Spawner } from "../Spawner.ts"
 import type { WorkerEvent } from "../WorkerEvent.ts"
+import type { WorkerMetrics } from "../WorkerMetrics.ts"
 import * as WorkerSpec from "../WorkerSpec.ts"
 
 export interface Options {
@@ -27,6 +29,8 @@ export interface Options {
   readonly worker: () => WorkerSpec.WorkerSpec
   readonly bootTimeoutMs: number
   readonly stop: StopPolicy
+  readonly heartbeat: Heartbeat.Settings | undefined
+  readonly metrics: WorkerMetrics
   readonly emit: (event: WorkerEvent<number>) => Effect.Effect<void>
   readonly emitUnsafe: (event: WorkerEvent<number>) => void
   readonly changed: () => void
@@ -98,6 +102,8 @@ export const startUnsafe = (options: Options): PoolMember => {
         stop: options.stop,
         // The pool gives it no more than it may run.
         mailbox: Number.MAX_SAFE_INTEGER,
+        heartbeat: options.heartbeat,
+        metrics: options.metrics,
         // That it is not respawned says nothing: what becomes of the slot is the pool's to tell.
         emit: (event) => (event._tag === "WorkerGivenUp" ? Effect.void : options.emit(numbered(event))),
         emitUnsafe: (event) => options.emitUnsafe(numbered(event)),
