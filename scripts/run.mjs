@@ -138,6 +138,12 @@ const commands = {
     const workspace = has(args, "--workspace") || has(args, "-C") ? [] : ["--workspace", demo]
     become(node, [join(root, "packages", "cli", "dist", "nerve.mjs"), "dev", ...workspace, ...args])
   },
+  // `npm run --silent nerve -- status`: the command line on a machine whose own Node is too old for it.
+  nerve: (args) => {
+    install()
+    build()
+    become(node, [join(root, "packages", "cli", "dist", "nerve.mjs"), ...args])
+  },
   // Vitest's global setup builds.
   test: (args) => {
     install()

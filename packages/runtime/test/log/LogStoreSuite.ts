@@ -473,6 +473,17 @@ export const suite = <E>(name: string, layer: Layer.Layer<LogStore, E>): void =>
       )
 
       test(
+        "gives back what a round took",
+        Effect.gen(function* () {
+          const store = yield* LogStore
+          const usage = { calls: 1, inputTokens: 10, outputTokens: 2, costUsd: null }
+          const payload = { role: "writer", content: "hi", meta: null, durationMs: 12, usage }
+          yield* store.append({ ...message("t", 1), payload })
+          expect(yield* store.messages("t")).toMatchObject([payload])
+        })
+      )
+
+      test(
         "pages through a thread's rounds in order, however they came",
         Effect.gen(function* () {
           const store = yield* LogStore

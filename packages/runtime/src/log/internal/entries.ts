@@ -27,13 +27,7 @@ export const decodeMessages = (
 
 const decodeMessage = (entry: LogEntry): Effect.Effect<ThreadMessage, LogStoreError> =>
   decodeRound(entry.payload).pipe(
-    Effect.map(({ content, meta, role }) => ({
-      round: entry.round ?? 0,
-      role,
-      content,
-      meta,
-      timestamp: entry.timestamp
-    })),
+    Effect.map((recorded) => ({ ...recorded, round: entry.round ?? 0, timestamp: entry.timestamp })),
     Effect.mapError(
       (cause) =>
         new LogStoreError({
