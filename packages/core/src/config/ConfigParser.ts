@@ -236,7 +236,8 @@ const assemble = (value: Root, senses: ReadonlyMap<string, LinkedSense>): NerveC
   api: value.api,
   extract: value.extract,
   agents: value.agents.map(({ model, name, timeout, type }) => ({ name, type, model, timeoutMs: timeout })),
-  env: value.env
+  env: value.env,
+  watch: value.watch
 })
 
 const toSenseConfig = ({ intervalMs, triggers, value }: LinkedSense): SenseConfig => ({

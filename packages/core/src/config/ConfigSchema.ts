@@ -542,6 +542,12 @@ export const root = mapping({
     "none",
     "Environment variables that workers may see, besides the basic ones."
   ),
+  watch: optional(
+    choice("auto", "poll", "never"),
+    defaults.watch,
+    `\`${defaults.watch}\``,
+    "How changes of this file and of code are noticed: as the system reports them, by polling, or not at all."
+  ),
   reflexes: optional(list("reflexes", reflexItem), [], "none", "Older spelling of `interval` and `on`.")
 })
 

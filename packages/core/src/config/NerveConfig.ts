@@ -77,6 +77,13 @@ export const ApiConfig = Schema.Struct({
 })
 export type ApiConfig = typeof ApiConfig.Type
 
+/**
+ * How changes of nerve.yaml and of the code that it names are noticed: as the system reports them, with
+ * polling where it cannot; by polling always; or only when somebody asks for a reload.
+ */
+export const Watch = Schema.Literals(["auto", "poll", "never"])
+export type Watch = typeof Watch.Type
+
 export const NerveConfig = Schema.Struct({
   senses: Schema.Array(SenseConfig),
   workflows: Schema.Array(WorkflowConfig),
@@ -87,7 +94,8 @@ export const NerveConfig = Schema.Struct({
   extract: Schema.NullOr(Schema.Struct({ provider: Schema.String, model: Schema.String })),
   agents: Schema.Array(AgentConfig),
   /** Names of environment variables that workers may see, besides the basic ones. */
-  env: Schema.Array(Schema.String)
+  env: Schema.Array(Schema.String),
+  watch: Watch
 })
 export type NerveConfig = typeof NerveConfig.Type
 
@@ -104,7 +112,8 @@ export const defaults = {
   overflow: "drop",
   maxQueue: 100,
   maxRounds: 20,
-  apiHost: "127.0.0.1"
+  apiHost: "127.0.0.1",
+  watch: "auto"
 } as const
 
 /** No senses, no workflows. For tests and for building configs by spread. */
@@ -115,5 +124,6 @@ export const empty: NerveConfig = {
   api: null,
   extract: null,
   agents: [],
-  env: []
+  env: [],
+  watch: defaults.watch
 }

@@ -7,7 +7,7 @@ import { defaultFile, parse } from "../../src/config/ConfigParser.ts"
 import { type ConfigProblem, ConfigInvalid, formatProblem } from "../../src/config/ConfigProblem.ts"
 import { isLoopback } from "../../src/config/ConfigSchema.ts"
 import * as DurationText from "../../src/config/DurationText.ts"
-import { empty, NerveConfig } from "../../src/config/NerveConfig.ts"
+import { empty, NerveConfig, type Watch } from "../../src/config/NerveConfig.ts"
 
 const failure = (text: string): ConfigInvalid => {
   const parsed = parse(text)
@@ -59,6 +59,7 @@ agents:
   coder:
     type: cursor-agent
 env: [OPENAI_API_KEY, HTTP_PROXY]
+watch: poll
 `
     const shared = {
       intervalMs: null,
@@ -97,7 +98,8 @@ env: [OPENAI_API_KEY, HTTP_PROXY]
         { name: "analyst", type: "openai", model: "gpt-5", timeoutMs: 120_000 },
         { name: "coder", type: "cursor-agent", model: null, timeoutMs: null }
       ],
-      env: ["OPENAI_API_KEY", "HTTP_PROXY"]
+      env: ["OPENAI_API_KEY", "HTTP_PROXY"],
+      watch: "poll"
     })
   })
 
@@ -143,7 +145,7 @@ describe("one mistake", () => {
     ["workflows: {a: {max-queue: 1}}", '1:17  workflows.a.max-queue: unknown key; did you mean "max_queue"?'],
     [
       "colour: 1",
-      "1:1  colour: unknown key; expected senses, workflows, max_rounds, api, extract, agents, env or reflexes"
+      "1:1  colour: unknown key; expected senses, workflows, max_rounds, api, extract, agents, env, watch or reflexes"
     ],
     ["senses:\n  a:\n    interval: 30", '3:15  senses.a.interval: 30 has no unit; did you mean "30s"?'],
     ["senses: {a: {timeout: 10 sec}}", '1:23  senses.a.timeout: "10 sec" is not a duration; did you mean "10s"?'],
@@ -237,7 +239,7 @@ describe("one mistake", () => {
     ],
     [
       "- a",
-      "1:1  found a list; expected a mapping with senses, workflows, max_rounds, api, extract, agents, env or reflexes"
+      "1:1  found a list; expected a mapping with senses, workflows, max_rounds, api, extract, agents, env, watch or reflexes"
     ],
     [
       'senses: {a: {cron: "0 25 * * *"}}',
@@ -535,7 +537,8 @@ const configArbitrary = fc
           })
         )
       ),
-      env: fc.uniqueArray(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,10}$/), { maxLength: 4 })
+      env: fc.uniqueArray(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,10}$/), { maxLength: 4 }),
+      watch: fc.constantFrom<Watch>("auto", "poll", "never")
     })
   )
   .map(Schema.decodeUnknownSync(NerveConfig))
@@ -567,7 +570,8 @@ const print = (config: NerveConfig, flow: boolean): string => {
       api: config.api,
       extract: config.extract,
       agents: byName(config.agents, ({ model, timeoutMs, type }) => ({ type, model, timeout: text(timeoutMs) })),
-      env: config.env
+      env: config.env,
+      watch: config.watch
     },
     { collectionStyle: flow ? "flow" : "any", aliasDuplicateObjects: false }
   )
