@@ -34,7 +34,7 @@ describe("the README's library example", () => {
     for (const [name, text] of files) await writeFile(join(folder, name), text)
 
     const { stderr, stdout } = await promisify(execFile)(process.execPath, [join(folder, "main.ts")], {
-      timeout: 20_000
+      timeout: 100_000
     })
     expect(stderr).toBe("")
     const answers = stdout.trim().split("\n")

@@ -9,7 +9,7 @@ const folder = (example: string): string => fileURLToPath(new URL(`../${example}
 
 const run = async (example: string): Promise<ReadonlyArray<string>> => {
   const { stderr, stdout } = await promisify(execFile)(process.execPath, [`${folder(example)}/main.ts`], {
-    timeout: 25_000
+    timeout: 100_000
   })
   expect(stderr).toBe("")
   return stdout.trimEnd().split("\n")

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 const main = fileURLToPath(new URL("../worker-pool/main.ts", import.meta.url))
 
 const run = (env: Readonly<Record<string, string>>) =>
-  spawnSync(process.execPath, [main], { encoding: "utf8", timeout: 25_000, env: { ...process.env, ...env } })
+  spawnSync(process.execPath, [main], { encoding: "utf8", timeout: 100_000, env: { ...process.env, ...env } })
 
 describe("examples/library/worker-pool", () => {
   it("counts primes in worker processes, as many as the environment says", () => {

@@ -48,7 +48,7 @@ const isAlive = (pid: number): boolean => {
 describe("nerve dev in machine-watch", () => {
   it(
     "signals from three senses, investigates, writes a report and leaves no process",
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const { CPU_THRESHOLD: _1, OPENAI_API_KEY: _2, OPENAI_BASE_URL: _3, ...env } = process.env
       const child = spawn(process.execPath, [nerve, "dev", "--workspace", workspace, "--for", "14s", "--json"], {

@@ -318,7 +318,7 @@ const processes = (): ReadonlyArray<{ readonly pid: number; readonly parent: num
 const awaitGone = (pid: number) =>
   Effect.sync(() => processes().some((one) => one.pid === pid)).pipe(
     Effect.repeat({ until: (lives: boolean) => !lives, schedule: Schedule.spaced("50 millis") }),
-    Effect.timeout("5 seconds")
+    Effect.timeout("60 seconds")
   )
 
 /** A daemon in a process of its own, with the lines that it prints. */

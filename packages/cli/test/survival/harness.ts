@@ -35,7 +35,7 @@ const temporary = fileURLToPath(new URL("../.tmp/", import.meta.url))
 export const canLook = existsSync("/proc/self/cwd")
 
 /** A machine under load is slow; a test that waits longer than this for one thing waits in vain. */
-const patience = "20 seconds"
+const patience = "60 seconds"
 
 /** Dies, and says what was waited for, when it takes too long. `told` adds what is known by then. */
 export const within = <A, E, R>(

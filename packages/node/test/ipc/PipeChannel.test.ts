@@ -139,7 +139,7 @@ describe("PipeChannel, what goes", () => {
     return { channel, frames }
   }
 
-  const settled = (channel: Channel) => Effect.timeout(channel.drained, "10 seconds")
+  const settled = (channel: Channel) => Effect.timeout(channel.drained, "60 seconds")
 
   it.live("says that it is full when its peer does not read, and drains when it does", () =>
     Effect.scoped(

@@ -81,7 +81,7 @@ const alive = (pid: number): boolean => {
 const awaitGone = (pid: number) =>
   Effect.sync(() => alive(pid)).pipe(
     Effect.repeat({ until: (lives: boolean) => !lives, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeout("5 seconds")
+    Effect.timeout("60 seconds")
   )
 
 describe("NodeSpawner", () => {

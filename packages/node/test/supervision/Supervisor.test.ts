@@ -29,7 +29,7 @@ const until = (worker: Lifecycle.Worker, fits: (tree: StateTree.StateTree) => bo
     Stream.filter(fits),
     Stream.runHead,
     Effect.flatMap(Option.match({ onNone: () => Effect.die(new Error("it ended before")), onSome: Effect.succeed })),
-    Effect.timeout("10 seconds")
+    Effect.timeout("60 seconds")
   )
 
 const reaches = (worker: Lifecycle.Worker, state: LifecycleState) => until(worker, (tree) => tree.state === state)
@@ -45,7 +45,7 @@ const running = (supervisor: Supervisor.Supervisor, id: string, incarnation: num
 const listening = Effect.map(Queue.unbounded<string>(), (lines) => ({
   output: ({ line, stream }: CommandWorker.OutputLine) =>
     Effect.asVoid(Queue.offer(lines, stream === "stderr" ? `err ${line}` : line)),
-  next: Effect.timeout(Queue.take(lines), "10 seconds")
+  next: Effect.timeout(Queue.take(lines), "60 seconds")
 }))
 
 const alive = (pid: number): boolean => {
@@ -64,7 +64,7 @@ const stateOf = (pid: number): string | undefined =>
 const awaitTrue = (condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (yes: boolean) => yes, schedule: Schedule.spaced("5 millis") }),
-    Effect.timeout("5 seconds")
+    Effect.timeout("60 seconds")
   )
 
 const quick = StopPolicy.make({ polite: "200 millis", term: "200 millis" })

@@ -30,7 +30,7 @@ const alive = (pid: number): boolean => {
 const awaitGone = (pid: number, what: string) =>
   Effect.sync(() => alive(pid)).pipe(
     Effect.repeat({ until: (lives: boolean) => !lives, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(`${what} (${pid}) is still alive`) })
+    Effect.timeoutOrElse({ duration: "60 seconds", orElse: () => Effect.die(`${what} (${pid}) is still alive`) })
   )
 
 /** A running parent and the processes it started; whatever of them is left at the end is killed. */
@@ -93,7 +93,7 @@ describe("Warden", () => {
         yield* awaitGone(pids.warden, "the first warden")
         const successor = yield* Effect.sync(() => wardenOf(child.pid ?? 0)).pipe(
           Effect.repeat({ until: (pid: number) => pid > 0, schedule: Schedule.spaced("10 millis") }),
-          Effect.timeout("5 seconds")
+          Effect.timeout("60 seconds")
         )
         // Frozen, the worker cannot notice the end of its pipe.
         process.kill(pids.worker, "SIGSTOP")

@@ -333,7 +333,7 @@ describe("WorkerPool of processes that die at random", () => {
                   yield* Effect.sleep(random(10))
                 }
                 yield* Deferred.succeed(stop, undefined)
-                yield* Effect.timeout(Fiber.join(load), "20 seconds")
+                yield* Effect.timeout(Fiber.join(load), "60 seconds")
                 // What is left serves as if nothing had been.
                 yield* Effect.forEach(Array.from({ length: 50 }), () => call)
                 assert.deepInclude(yield* pool.info, { size: 3, queued: 0 })
@@ -354,7 +354,7 @@ describe("WorkerPool of processes that die at random", () => {
             if (existsSync("/proc/self/fd")) {
               yield* Effect.sync(descriptors).pipe(
                 Effect.repeat({ until: (count: number) => count <= before, schedule: Schedule.spaced("20 millis") }),
-                Effect.timeout("5 seconds")
+                Effect.timeout("60 seconds")
               )
             }
             yield* Effect.logInfo(

@@ -150,6 +150,6 @@ describe("WorkflowManager, any sequence", () => {
           expect(Number(round)).toBe((done.get(prompt) ?? 0) + 1)
         }
       }).pipe(Effect.scoped),
-    { arbitrary: { runs: 200 }, timeout: 60_000 }
+    { arbitrary: { runs: 200 }, timeout: 300_000 }
   )
 })

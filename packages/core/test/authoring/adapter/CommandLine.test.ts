@@ -161,7 +161,7 @@ it.layer(services({ workspace: tmpdir() }), { excludeTestServices: true })("Adap
       Effect.gen(function* () {
         const file = join(yield* folder, "pids")
         const fiber = yield* Effect.forkChild(node(stubborn(file), { forceKillAfter: 100 }).run(request()))
-        yield* Effect.promise(() => expect.poll(() => existsSync(file), { timeout: 10_000 }).toBe(true))
+        yield* Effect.promise(() => expect.poll(() => existsSync(file)).toBe(true))
         expect(pids(file).map(lives)).toEqual([true, true])
         yield* Fiber.interrupt(fiber)
         expect(pids(file).map(lives)).toEqual([false, false])
