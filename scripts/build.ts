@@ -1,5 +1,5 @@
 /**
- * Bundles what is started as a process: the three worker entries and the daemon (`packages/node/dist`),
+ * Bundles what is started as a process: the worker entries and the daemon (`packages/node/dist`),
  * and the command line with these beside it (`packages/cli/dist`). Types are not checked here.
  *
  * Bundled, a worker boots in a fraction of the time that some hundred separate files take.
@@ -37,6 +37,7 @@ const processes = (outdir: string): BuildOptions => ({
     worker: join(root, "packages/node/src/worker/workerEntry.ts"),
     senseWorker: join(root, "packages/node/src/worker/senseWorkerEntry.ts"),
     workflowWorker: join(root, "packages/node/src/worker/workflowWorkerEntry.ts"),
+    migrationThread: join(root, "packages/node/src/worker/migrationThreadEntry.ts"),
     daemon: join(root, "packages/node/src/daemon/main.ts")
   }
 })

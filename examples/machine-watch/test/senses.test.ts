@@ -1,13 +1,9 @@
 /**
  * The senses' own code: what they read from the system's texts, and what they decide from their rows.
  */
-import { readdirSync, readFileSync } from "node:fs"
-import { DatabaseSync } from "node:sqlite"
-import { SqliteClient } from "@effect/sql-sqlite-node"
 import { it } from "@effect/vitest"
-import { Sense } from "@nerve/core"
-import { Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { SenseTest } from "@nerve/node"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { describe, expect } from "vitest"
 import { fromOs, parseStat, readCores, usageBetween } from "../senses/cpu-usage/cores.ts"
@@ -18,39 +14,6 @@ import memory from "../senses/memory/index.ts"
 import { parseMeminfo } from "../senses/memory/meminfo.ts"
 
 const workspace = new URL("..", import.meta.url).pathname
-
-/** The sense's migrations, in order. */
-const migrations = (sense: string): ReadonlyArray<string> => {
-  const folder = `${workspace}senses/${sense}/migrations`
-  return readdirSync(folder)
-    .toSorted()
-    .map((name) => readFileSync(`${folder}/${name}`, "utf8"))
-}
-
-/** An empty database in memory with the sense's tables, as the worker would provide it. */
-const database = (sense: string) =>
-  Layer.effect(
-    Sense.Database,
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const statements = migrations(sense)
-        .join("\n")
-        .split(";")
-        .filter((text) => text.trim() !== "")
-      for (const statement of statements) yield* sql.unsafe(statement)
-      return sql
-    })
-  ).pipe(Layer.provide(SqliteClient.layer({ filename: ":memory:" })))
-
-const others = Layer.mergeAll(
-  Layer.succeed(Sense.Info, { name: "test", workspace }),
-  Layer.succeed(Sense.Peers, { get: (name) => Effect.die(`no sense ${name}`), names: [] })
-)
-
-const effectOf = <A>(sense: Sense.Sense<A>) => {
-  if (sense.compute._tag !== "Effect") throw new Error("not written as an Effect")
-  return sense.compute.effect
-}
 
 const stat = `cpu  30 0 30 140 0 0 0 0 0 0
 cpu0 10 0 20 60 5 3 2 0 7 0
@@ -97,16 +60,17 @@ describe("cpu-usage", () => {
 
   it.effect("launches at most one investigation in 30 s, decided from its rows", () =>
     Effect.gen(function* () {
-      const sql = yield* Sense.Database
+      const test = yield* SenseTest.open(cpuUsage, { workspace, name: "cpu-usage" })
+      const insert = test.db.prepare("INSERT INTO readings (at, cores) VALUES (?, ?)")
       const idle = (yield* Effect.promise(readCores)).map((core) => ({ ...core, busy: 0, total: 0 }))
       // As if all of the machine's uptime lay between the reading before and this one.
       const compute = Effect.gen(function* () {
-        yield* sql`INSERT INTO readings (at, cores) VALUES (${yield* Effect.clockWith((clock) => clock.currentTimeMillis)}, ${JSON.stringify(idle)})`
-        return yield* effectOf(cpuUsage)
+        insert.run(yield* Effect.clockWith((clock) => clock.currentTimeMillis), JSON.stringify(idle))
+        return yield* test.compute
       })
       yield* TestClock.adjust("1 day")
 
-      expect((yield* effectOf(cpuUsage))._tag).toBe("NoSignal")
+      expect((yield* test.compute)._tag).toBe("NoSignal")
       const launches: Array<number> = []
       for (let second = 0; second < 65; second += 5) {
         const outcome = yield* compute
@@ -118,7 +82,7 @@ describe("cpu-usage", () => {
         yield* TestClock.adjust("5 seconds")
       }
       expect(launches).toEqual([0, 30, 60])
-    }).pipe(Effect.provide(Layer.merge(database("cpu-usage"), others)))
+    })
   )
 })
 
@@ -136,16 +100,16 @@ describe("memory", () => {
 
   it.effect("signals this machine's figures and stores them", () =>
     Effect.gen(function* () {
-      const outcome = yield* effectOf(memory)
+      const test = yield* SenseTest.open(memory, { workspace, name: "memory" })
+      const outcome = yield* test.compute
       if (outcome._tag === "NoSignal") throw new Error("no signal")
       expect(outcome.value.total).toBeGreaterThan(outcome.value.available)
       expect(outcome.value.usage).toBeCloseTo(1 - outcome.value.available / outcome.value.total)
       expect(outcome.value.growth).toBe(0)
-      const sql = yield* Sense.Database
-      expect(yield* sql`SELECT total, available FROM readings`).toEqual([
+      expect(test.db.prepare("SELECT total, available FROM readings").all()).toEqual([
         { total: outcome.value.total, available: outcome.value.available }
       ])
-    }).pipe(Effect.provide(Layer.merge(database("memory"), others)))
+    })
   )
 })
 
@@ -163,20 +127,11 @@ describe("disk", () => {
   })
 
   it("signals this disk's figures and stores them, as a plain function", async () => {
-    if (disk.compute._tag !== "Plain") throw new Error("not written as a plain function")
-    const db = new DatabaseSync(":memory:")
-    for (const text of migrations("disk")) db.exec(text)
-    const outcome = await disk.compute.run({
-      name: "disk",
-      workspace,
-      db,
-      peer: () => db,
-      signal: new AbortController().signal,
-      log: () => {}
+    await SenseTest.run(disk, { workspace, name: "disk" }, async ({ compute, db }) => {
+      const outcome = await compute()
+      if (outcome._tag !== "Signal") throw new Error("no signal")
+      expect(outcome.value.total).toBeGreaterThan(0)
+      expect(db.prepare("SELECT total, available, usage FROM readings").all()).toEqual([{ ...outcome.value }])
     })
-    if (outcome?._tag !== "Signal") throw new Error("no signal")
-    expect(outcome.value.total).toBeGreaterThan(0)
-    expect(db.prepare("SELECT total, available, usage FROM readings").all()).toEqual([{ ...outcome.value }])
-    db.close()
   })
 })

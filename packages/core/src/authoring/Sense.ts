@@ -1,5 +1,7 @@
 /**
  * A sense observes something at intervals. Its module's default export is what `Sense.make` returns.
+ * A compute is one transaction on the sense's database: its rows, its `state` and its signal are saved
+ * together when it ends well, and nothing of it is when it does not.
  *
  * ```ts
  * export default Sense.make({
@@ -13,7 +15,8 @@
  * })
  * ```
  *
- * Or, without Effect: `compute: async ({ db, signal }) => Sense.signal({ usage: await read(signal) })`.
+ * Or, without Effect: `compute: async ({ db, signal }) => Sense.signal({ usage: await read(signal) })`. A
+ * function may return an Effect, too: so an Effect gets at `params` and `state`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -32,6 +35,8 @@ export class Peers extends Context.Service<
   {
     /** Fails with a defect that names the known senses when there is none of that name. */
     readonly get: (sense: string) => Effect.Effect<SqlClient>
+    /** The same, with the types of the sense that its module exports. */
+    readonly of: <A, S, T>(sense: string, type: Sense<A, S, T>) => Effect.Effect<Peer<A, S, T>>
     readonly names: ReadonlyArray<string>
   }
 >()("@nerve/core/authoring/Sense/Peers") {}
@@ -62,75 +67,176 @@ export type Outcome<A> =
   | { readonly _tag: "Signal"; readonly value: A; readonly launches: ReadonlyArray<LaunchRequest> }
   | { readonly _tag: "NoSignal"; readonly reason: string | null }
 
+/** What SQLite takes as a parameter. */
+export type SqlValue = null | number | bigint | string | Uint8Array
+
 /** A prepared statement of the plain handle, as `node:sqlite` has it. */
 export interface PlainStatement {
-  readonly run: (...parameters: ReadonlyArray<null | number | bigint | string | Uint8Array>) => unknown
-  readonly get: (
-    ...parameters: ReadonlyArray<null | number | bigint | string | Uint8Array>
-  ) => Record<string, unknown> | undefined
-  readonly all: (
-    ...parameters: ReadonlyArray<null | number | bigint | string | Uint8Array>
-  ) => ReadonlyArray<Record<string, unknown>>
+  readonly run: (...parameters: ReadonlyArray<SqlValue>) => unknown
+  readonly get: (...parameters: ReadonlyArray<SqlValue>) => Record<string, unknown> | undefined
+  readonly all: (...parameters: ReadonlyArray<SqlValue>) => ReadonlyArray<Record<string, unknown>>
 }
 
-/** The part of `node:sqlite`'s `DatabaseSync` that plain computes use. */
+/** The part of `node:sqlite`'s `DatabaseSync` that computes use. What is handed over is a whole one. */
 export interface PlainDatabase {
   readonly exec: (sql: string) => void
   readonly prepare: (sql: string) => PlainStatement
 }
 
-/** What a plain async compute is given. */
-export interface PlainContext {
+/**
+ * Another sense as its module describes it: `peer("cpu-usage", cpuUsage)` with the default export of
+ * `senses/cpu-usage`. Each call throws where what is there does not fit that sense's Schemas.
+ */
+export interface Peer<A, S, T> extends PlainDatabase {
+  /** Its last signal's value, null before the first. */
+  readonly signal: () => A | null
+  /** Its state, null before it was first set. */
+  readonly state: () => S | null
+  /** Rows of one of its `tables`. `tail` comes after the table's name: `rows("samples", "WHERE at > ?", since)`. */
+  readonly rows: <Name extends keyof T & string>(
+    table: Name,
+    tail?: string,
+    ...parameters: ReadonlyArray<SqlValue>
+  ) => ReadonlyArray<T[Name]>
+}
+
+/** How a compute gets at other senses. Throws when there is none of that name, or it has not run yet. */
+export interface PeerOf {
+  (sense: string): PlainDatabase
+  <A, S, T>(sense: string, type: Sense<A, S, T>): Peer<A, S, T>
+}
+
+/** A sense's durable state, of the compute that runs. */
+export interface State<S> {
+  /** What was set last, in this compute or in one that ended well; else the `initial` state. */
+  readonly get: () => S
+  /** Saved with the compute's rows, when it ends well. Throws when `schema` refuses the value. */
+  readonly set: (value: S) => void
+}
+
+/** What a compute that is a function is given. `P` is what `params` decodes to, `S` the state. */
+export interface ComputeContext<P = unknown, S = never> {
   readonly name: string
+  /** Absolute path. */
   readonly workspace: string
+  /** `params` of nerve.yaml, by the sense's own Schema; as they are written where it has none. */
+  readonly params: P
+  readonly state: State<S>
+  /** The sense's own database. A compute is one transaction already: no BEGIN, no COMMIT. */
   readonly db: PlainDatabase
-  /** Read-only handle on another sense's database. Throws when there is none of that name. */
-  readonly peer: (sense: string) => PlainDatabase
+  /** Read-only handle on another sense's database. */
+  readonly peer: PeerOf
   /** Aborted at the soft timeout and when the worker stops. */
   readonly signal: AbortSignal
-  /** A log line that carries the sense's name. */
+  /** A log line that carries the sense's name. `console.log` and `Effect.log` write such lines, too. */
   readonly log: (message: string, fields?: Record<string, unknown>) => void
 }
 
-/** `null` and `undefined` stand for no signal. */
-export type PlainCompute<A> = (
-  context: PlainContext
-) => Promise<Outcome<A> | null | undefined> | Outcome<A> | null | undefined
+/** `null` and nothing at all stand for no signal. */
+export type Returned<A> = Outcome<A> | null | undefined | void
 
-/** A sense as its module exports it. */
-export interface Sense<A> {
-  readonly [TypeId]: TypeId
-  /** Codec of the signal's value; its encoded side must be JSON. */
-  readonly signal: Schema.Codec<A, unknown>
+/** A compute as a function: plain, async, or one that returns an Effect. */
+export type Run<A, P, S> = (
+  context: ComputeContext<P, S>
+) => Returned<A> | Promise<Returned<A>> | Effect.Effect<Returned<A>, unknown, Services>
+
+/** The durable state of a sense: small, such as a cursor. What is large belongs into tables. */
+export interface StateOptions<S> {
+  readonly schema: Schema.Codec<S, unknown>
+  /** The state before any was set. */
+  readonly initial: NoInfer<S>
   /**
-   * A signal's value as JSON, by `signal`; fails with what does not fit and where. It is here because a
-   * Schema works only with the copy of Effect that made it, and a worker may bring a copy of its own.
+   * Makes a state of one that `schema` no longer decodes, given as JSON. Without it such a sense is down
+   * until its file changes; what this throws keeps it down, too.
    */
-  readonly encode: (value: unknown) => Effect.Effect<Schema.Json, string>
-  readonly compute:
-    | { readonly _tag: "Effect"; readonly effect: Effect.Effect<Outcome<A>, unknown, Services> }
-    | { readonly _tag: "Plain"; readonly run: PlainCompute<A> }
+  readonly migrate?: ((old: Schema.Json) => NoInfer<S>) | undefined
 }
 
 /**
- * Defines a sense. `compute` is an Effect, or a plain (async) function. An error of either kind is
- * logged and harms no other sense; a value that `signal` refuses counts as one.
+ * A Schema's two directions as functions that throw what does not fit and where: a Schema works only
+ * with the copy of Effect that made it, and a worker may bring a copy of its own.
  */
-export const make = <A, I>(options: {
+export interface Coder<A> {
+  readonly encode: (value: unknown) => Schema.Json
+  readonly decode: (json: unknown) => A
+}
+
+/** A sense as its module exports it. `S` is its state, `T` the rows of its tables by name. */
+export interface Sense<A, S = unknown, T = unknown> {
+  readonly [TypeId]: TypeId
+  /** Codec of the signal's value; its encoded side must be JSON. */
+  readonly signal: Schema.Codec<A, unknown>
+  /** A signal's value as JSON, by `signal`; fails with what does not fit and where. See `Coder`. */
+  readonly encode: (value: unknown) => Effect.Effect<Schema.Json, string>
+  readonly decode: (json: unknown) => A
+  /** `params` of nerve.yaml, decoded; null where the sense has no Schema for them. */
+  readonly params: ((json: unknown) => unknown) | null
+  readonly state: (Coder<S> & { readonly initial: S; readonly migrate: ((old: Schema.Json) => S) | null }) | null
+  /** A row of each table that others may read, decoded. */
+  readonly tables: { readonly [Name in keyof T]: (row: unknown) => T[Name] }
+  readonly compute:
+    | { readonly _tag: "Effect"; readonly effect: Effect.Effect<Outcome<A>, unknown, Services> }
+    // `params` and `state` above are what it is given: their types are of no use any more.
+    // oxlint-disable-next-line typescript/no-explicit-any
+    | { readonly _tag: "Plain"; readonly run: Run<A, any, any> }
+}
+
+/** The rows that the Schemas of `tables` decode to. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Rows<Tables extends Record<string, Schema.Codec<any, any>>> = {
+  readonly [Name in keyof Tables]: Tables[Name]["Type"]
+}
+
+/**
+ * Defines a sense. `compute` is an Effect, or a function: plain, async, or one that returns an Effect. An
+ * error of any kind is logged and harms no other sense; a value that `signal` refuses counts as one.
+ *
+ * - `params`: Schema of what `nerve.yaml` says under `params` of this sense
+ * - `state`: what the sense remembers from one compute to the next
+ * - `tables`: Schemas of the rows that other senses may count on
+ */
+export const make = <
+  A,
+  I,
+  P = Schema.Json,
+  S = never,
+  // oxlint-disable-next-line typescript/no-explicit-any
+  Tables extends Record<string, Schema.Codec<any, any>> = {}
+>(options: {
   readonly signal: Schema.Codec<A, I>
-  readonly compute: Effect.Effect<Outcome<NoInfer<A>>, unknown, Services> | PlainCompute<NoInfer<A>>
-}): Sense<A> => {
-  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(options.signal))
+  readonly params?: Schema.Codec<P, unknown> | undefined
+  readonly state?: StateOptions<S> | undefined
+  readonly tables?: Tables | undefined
+  readonly compute: Effect.Effect<Outcome<NoInfer<A>>, unknown, Services> | Run<NoInfer<A>, NoInfer<P>, NoInfer<S>>
+}): Sense<A, S, Rows<Tables>> => {
+  const { compute, params, signal, state } = options
+  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(signal))
   return {
     [TypeId]: TypeId,
-    signal: options.signal,
+    signal,
     encode: (value) => Effect.mapError(encode(value), (error) => error.message),
-    compute:
-      typeof options.compute === "function"
-        ? { _tag: "Plain", run: options.compute }
-        : { _tag: "Effect", effect: options.compute }
+    decode: coder(signal).decode,
+    params: params === undefined ? null : coder(params).decode,
+    state:
+      state === undefined ? null : { ...coder(state.schema), initial: state.initial, migrate: state.migrate ?? null },
+    tables: rowsOf<Tables>(options.tables),
+    compute: typeof compute === "function" ? { _tag: "Plain", run: compute } : { _tag: "Effect", effect: compute }
   }
 }
+
+const coder = <A>(schema: Schema.Codec<A, unknown>): Coder<A> => {
+  const json = Schema.toCodecJson(schema)
+  return { encode: Schema.encodeUnknownSync(json), decode: Schema.decodeUnknownSync(json) }
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any
+const rowsOf = <Tables extends Record<string, Schema.Codec<any, any>>>(
+  tables: Tables | undefined
+): Sense<unknown, unknown, Rows<Tables>>["tables"] =>
+  // The mapped type says of each name what its own Schema decodes to; `fromEntries` forgets it.
+  Object.fromEntries(
+    Object.entries(tables ?? {}).map(([name, schema]) => [name, Schema.decodeUnknownSync(schema)])
+  ) as Sense<unknown, unknown, Rows<Tables>>["tables"]
 
 /** Whether a value is what `make` returns, also from another copy of this package. */
 export const isSense = (value: unknown): value is Sense<unknown> =>

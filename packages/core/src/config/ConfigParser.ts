@@ -249,7 +249,8 @@ const toSenseConfig = ({ intervalMs, triggers, value }: LinkedSense): SenseConfi
   throttleMs: value.throttle,
   timeoutMs: value.timeout,
   gracePeriodMs: value.grace_period,
-  on: [...triggers.keys()]
+  on: [...triggers.keys()],
+  ...(value.params === null ? {} : { params: value.params })
 })
 
 /** A sense without a group has one of its own name: both follow the same rules. */

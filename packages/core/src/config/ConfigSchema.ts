@@ -10,7 +10,7 @@ import { GroupName, SenseName, WorkflowName } from "../domain/Ids.ts"
 import { type KeyPath, quote } from "./ConfigProblem.ts"
 import * as CronText from "./CronText.ts"
 import * as DurationText from "./DurationText.ts"
-import { isBlank, isNull, type MappingNode, type Tree } from "./internal/yamlTree.ts"
+import { isBlank, isNull, type MappingNode, type ScalarNode, type Tree } from "./internal/yamlTree.ts"
 import { defaults } from "./NerveConfig.ts"
 import * as Suggest from "./Suggest.ts"
 
@@ -337,6 +337,43 @@ const optional = <A, const B>(kind: Kind<A>, value: B, inWords: string, meaning:
   meaning
 })
 
+/**
+ * A mapping of any values, for somebody else to check. What looks like a number, a truth value or nothing is
+ * one, as everywhere in YAML; `"0123"` in quotes stays a text.
+ */
+const anything: Kind<Schema.Json> = {
+  type: "mapping",
+  expected: "a mapping of any values",
+  read: (node, path, report) =>
+    node._tag === "Mapping" ? toJson(node) : mismatch(node, path, report, anything.expected)
+}
+
+const toJson = (node: Tree): Schema.Json => {
+  switch (node._tag) {
+    case "Mapping":
+      return Object.fromEntries(Array.from(node.entries, ([key, { value }]) => [key, toJson(value)]))
+    case "List":
+      return node.items.map(toJson)
+    case "Refused":
+      return null
+    case "Scalar":
+      return scalarToJson(node)
+  }
+}
+
+const scalarToJson = ({ kind, number, text }: ScalarNode): Schema.Json => {
+  switch (kind) {
+    case "null":
+      return null
+    case "boolean":
+      return text.toLowerCase() === "true"
+    case "number":
+      return Number.isFinite(number) ? number : text
+    case "text":
+      return text
+  }
+}
+
 // --- The table ---
 
 /** Far beyond any sensible use, and still exact in every calculation with times. */
@@ -391,7 +428,8 @@ export const sense = mapping(
       defaults.gracePeriodMs,
       DurationText.format(defaults.gracePeriodMs),
       "How much longer, before the worker is killed and the group starts anew."
-    )
+    ),
+    params: optional(anything, null, "none", "What the sense's code is told; its own Schema of `params` checks it.")
   },
   ({ cron, interval, time_zone }, path, report) => {
     if (typeof cron === "string" && typeof interval === "number") {

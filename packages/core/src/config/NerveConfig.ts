@@ -44,7 +44,9 @@ export const SenseConfig = Schema.Struct({
   /** After the soft timeout, how long until the worker is killed. */
   gracePeriodMs: Schema.Finite,
   /** Senses whose signals trigger this one (S10). */
-  on: Schema.Array(SenseName)
+  on: Schema.Array(SenseName),
+  /** What the sense's own Schema of `params` decodes. Absent: none. */
+  params: Schema.optionalKey(Schema.Json)
 })
 export type SenseConfig = typeof SenseConfig.Type
 

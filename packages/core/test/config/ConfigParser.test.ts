@@ -177,7 +177,7 @@ describe("one mistake", () => {
     ],
     [
       "senses: {a: 10s}",
-      '1:13  senses.a: found "10s"; expected a mapping with group, interval, cron, time_zone, catch_up, on, throttle, timeout or grace_period'
+      '1:13  senses.a: found "10s"; expected a mapping with group, interval, cron, time_zone, catch_up, on, throttle, timeout, grace_period or params'
     ],
     ["senses: {a: {on: [a]}}", '1:19  senses.a.on[0]: sense "a" would trigger itself; expected no cycle'],
     [

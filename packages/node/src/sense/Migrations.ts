@@ -4,22 +4,16 @@
  * `plan` says so without touching a database.
  */
 import type { Problem } from "@nerve/core/domain/Problem"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { createHash } from "node:crypto"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
+import type { ToApply } from "./applyMigration.ts"
 
-/** A migration as it is on disk. */
-export interface MigrationFile {
-  /** Such as `001_samples.sql`. */
-  readonly name: string
-  readonly sql: string
-  /** SHA-256 of the text with plain line ends, in hex. */
-  readonly checksum: string
-}
+/** A migration as it is on disk; its line ends are plain. */
+export type MigrationFile = ToApply
 
 /** A migration as the journal remembers it. */
 export interface JournalEntry {
@@ -32,13 +26,6 @@ export type Misfit =
   | { readonly _tag: "Missing"; readonly name: string }
   | { readonly _tag: "Changed"; readonly name: string }
   | { readonly _tag: "Gap"; readonly name: string; readonly lastApplied: string }
-
-/** Frozen format: databases in the field have this table. */
-const createJournal = `CREATE TABLE IF NOT EXISTS _nerve_migrations (
-  name TEXT NOT NULL PRIMARY KEY,
-  checksum TEXT NOT NULL,
-  applied_at INTEGER NOT NULL
-)`
 
 /**
  * The files still to be applied, in order; or the first misfit: an applied file that vanished, one
@@ -77,15 +64,22 @@ export const makeFile = (name: string, sql: string): MigrationFile => {
  * migration left it. `folder` is relative to the workspace, and need not exist.
  */
 export const run = Effect.fnUntraced(function* (options: {
+  /** To look at the journal. */
   readonly database: DatabaseSync
   readonly workspace: string
   readonly folder: string
+  /** Applies one file with its journal entry, or leaves the database as it was and says why. */
+  readonly apply: (file: MigrationFile) => Effect.Effect<void, string>
 }): Effect.fn.Return<ReadonlyArray<string>, Problem> {
   const { database, folder, workspace } = options
   const files = yield* read(join(workspace, folder), folder)
   const journal = yield* readJournal(database, folder)
   const pending = yield* Effect.fromResult(Result.mapError(plan(files, journal), (misfit) => describe(misfit, folder)))
-  for (const file of pending) yield* apply(database, file, `${folder}/${file.name}`)
+  for (const file of pending) {
+    const path = `${folder}/${file.name}`
+    yield* check(file, path)
+    yield* Effect.mapError(options.apply(file), (message) => failed(path, `${path}: ${message}`))
+  }
   return pending.map((file) => file.name)
 })
 
@@ -122,14 +116,11 @@ export const transactionControl = (sql: string): { readonly keyword: string; rea
 const tokens =
   /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][\w$]*|;/g
 
-const apply = Effect.fnUntraced(function* (
-  database: DatabaseSync,
-  file: MigrationFile,
-  path: string
-): Effect.fn.Return<void, Problem> {
+/** What SQLite would take, and yet not apply as a whole. */
+const check = (file: MigrationFile, path: string): Effect.Effect<void, Problem> => {
   const control = transactionControl(file.sql)
   if (control !== null) {
-    return yield* Effect.fail(
+    return Effect.fail(
       failed(
         path,
         `${path}:${control.line}: ${control.keyword} is not allowed in a migration`,
@@ -137,31 +128,9 @@ const apply = Effect.fnUntraced(function* (
       )
     )
   }
-  if (file.sql.includes("\0")) {
-    // SQLite would stop reading there and call the rest applied.
-    return yield* Effect.fail(failed(path, `${path} contains a NUL character`))
-  }
-  const now = yield* Clock.currentTimeMillis
-  yield* Effect.try({
-    try: () => {
-      database.exec("BEGIN IMMEDIATE")
-      database.exec(createJournal)
-      database.exec(file.sql)
-      if (!database.isTransaction) throw new Error("it ended the transaction that it runs in")
-      database
-        .prepare("INSERT INTO _nerve_migrations (name, checksum, applied_at) VALUES (?, ?, ?)")
-        .run(file.name, file.checksum, now)
-      database.exec("COMMIT")
-    },
-    catch: (error) => failed(path, `${path}: ${text(error)}`)
-  }).pipe(Effect.tapError(() => rollback(database)))
-})
-
-// Some errors (RAISE(ROLLBACK), a full disk) have ended the transaction already.
-const rollback = (database: DatabaseSync): Effect.Effect<void> =>
-  Effect.sync(() => {
-    if (database.isTransaction) database.exec("ROLLBACK")
-  })
+  // SQLite would stop reading there and call the rest applied.
+  return file.sql.includes("\0") ? Effect.fail(failed(path, `${path} contains a NUL character`)) : Effect.void
+}
 
 const read = (directory: string, folder: string): Effect.Effect<ReadonlyArray<MigrationFile>, Problem> =>
   Effect.try({

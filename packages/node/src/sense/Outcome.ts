@@ -62,9 +62,7 @@ const recognise = (returned: unknown): Result.Result<Recognised, string> => {
     return Result.succeed({ _tag: "NoSignal", reason: typeof reason === "string" ? reason : null })
   }
   return Result.fail(
-    Effect.isEffect(returned)
-      ? "compute is a function that returned an Effect: give `compute` the Effect itself, not a function"
-      : `compute returned ${kindOf(returned)}: return Sense.signal(value), Sense.none or Sense.skip(reason)`
+    `compute returned ${kindOf(returned)}: return Sense.signal(value), Sense.none or Sense.skip(reason)`
   )
 }
 

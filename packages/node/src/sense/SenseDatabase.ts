@@ -2,23 +2,20 @@
  * The databases of a sense: its own, `data/senses/<name>.db`, in WAL so that others can read while it
  * writes (S1); and its peers, the databases of all other senses, which it can only read (S3).
  *
- * The own database is open from the sense's boot to its worker's end, once as a plain `node:sqlite`
- * handle (migrations and plain computes) and, where asked for, once as an Effect `SqlClient`. A peer is
- * opened when it is first asked for.
+ * The own database is open from the sense's boot to its worker's end, as one `node:sqlite` handle; an
+ * Effect's `SqlClient` works on the same. A peer is opened when it is first asked for.
  */
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import type { PlainDatabase } from "@nerve/core/authoring/Sense"
+import type { Peer, PlainDatabase, Sense } from "@nerve/core/authoring/Sense"
 import type { Problem } from "@nerve/core/domain/Problem"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Reactivity from "effect/reactivity/Reactivity"
-import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
+import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { existsSync, mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as SameFile from "../sqlite/SameFile.ts"
+import * as SenseRecord from "./SenseRecord.ts"
+import * as SenseSqlClient from "./SenseSqlClient.ts"
 
 /**
  * How long a statement waits for another connection's write to end before it fails with `database is
@@ -46,25 +43,17 @@ export const openFile = (path: string, file: string): Effect.Effect<DatabaseSync
     (handle) => Effect.sync(() => handle.close())
   ).pipe(Effect.tap((handle) => useWal(handle, file)))
 
-/** Fails, in words, once the own database is no longer the file that was opened. Make it after `open`. */
-export const guard = (workspace: string, sense: string): Effect.Effect<Effect.Effect<void, string>, Problem> =>
+/** Fails, in words, once the database at `path` is no longer the file that was opened. Make it after opening. */
+export const guard = (path: string, file: string): Effect.Effect<Effect.Effect<void, string>, Problem> =>
   Effect.try({
-    try: () => SameFile.watch(join(workspace, fileOf(sense))),
-    catch: (error) => unusable(fileOf(sense), error)
+    try: () => SameFile.watch(path),
+    catch: (error) => unusable(file, error)
   }).pipe(
     Effect.map((isSame) =>
       Effect.suspend(() =>
-        isSame()
-          ? Effect.void
-          : Effect.fail(`${fileOf(sense)} was deleted or replaced while it is open: start nerve again`)
+        isSame() ? Effect.void : Effect.fail(`${file} was deleted or replaced while it is open: start nerve again`)
       )
     )
-  )
-
-/** A sense's own database as an Effect client, on a connection of its own. Call it after `open`. */
-export const client = (workspace: string, sense: string): Effect.Effect<SqlClient, Problem, Scope.Scope> =>
-  makeClient({ filename: join(workspace, fileOf(sense)), disableWAL: true }).pipe(
-    Effect.catchCause((cause) => Effect.fail(unusable(fileOf(sense), Cause.squash(cause))))
   )
 
 /** The other senses' databases, for Effect and for plain computes. */
@@ -74,19 +63,19 @@ export interface Peers {
   readonly client: (sense: string) => Effect.Effect<SqlClient>
   /** Throws where `client` dies. */
   readonly plain: (sense: string) => PlainDatabase
+  /** As `plain`, with what the sense's module says of it. */
+  readonly typed: <A, S, T>(sense: string, type: Sense<A, S, T>) => Peer<A, S, T>
 }
 
 /** The peers of a sense; what it opens lives as long as the scope. */
 export const makePeers = Effect.fnUntraced(function* (options: {
   readonly workspace: string
   readonly sense: string
-  /** All senses of the workspace; the sense's own name among them is left out. */
-  readonly senses: ReadonlyArray<string>
+  /** All senses of the workspace, as of now; the sense's own name among them is left out. */
+  readonly senses: () => ReadonlyArray<string>
 }): Effect.fn.Return<Peers, never, Scope.Scope> {
   const { sense: self, workspace } = options
-  const names = [...new Set(options.senses)].filter((name) => name !== self)
-  const scope = yield* Effect.scope
-  const opening = yield* Semaphore.make(1)
+  const namesNow = (): ReadonlyArray<string> => [...new Set(options.senses())].filter((name) => name !== self)
   const clients = new Map<string, SqlClient>()
   const handles = new Map<string, DatabaseSync>()
   yield* Effect.addFinalizer(() =>
@@ -98,6 +87,7 @@ export const makePeers = Effect.fnUntraced(function* (options: {
   // Asked at each use: a peer that had not run the first time may have run since.
   const checkUnsafe = (sense: string): void => {
     if (sense === self) throw new Error(`${self} is no peer of its own: it has its database already`)
+    const names = namesNow()
     if (!names.includes(sense)) {
       throw new Error(
         `there is no sense ${sense} in this workspace; the peers of ${self}: ${names.join(", ") || "none"}`
@@ -108,36 +98,65 @@ export const makePeers = Effect.fnUntraced(function* (options: {
     }
   }
 
-  const openClient = Effect.fnUntraced(function* (sense: string) {
-    yield* Effect.sync(() => checkUnsafe(sense))
-    const known = clients.get(sense)
+  const plain = (sense: string): DatabaseSync => {
+    checkUnsafe(sense)
+    const known = handles.get(sense)
     if (known !== undefined) return known
-    const opened = yield* makeClient({
-      filename: join(workspace, fileOf(sense)),
-      readonly: true,
-      disableWAL: true
-    }).pipe(
-      Effect.tap((sql) => Effect.orDie(sql.unsafe("PRAGMA query_only = ON"))),
-      Scope.provide(scope)
-    )
-    clients.set(sense, opened)
-    return opened
-  })
+    const handle = new DatabaseSync(join(workspace, fileOf(sense)), { readOnly: true, timeout: busyTimeoutMs })
+    handles.set(sense, handle)
+    handle.exec("PRAGMA query_only = ON")
+    return handle
+  }
 
   return {
-    names,
-    client: (sense) => opening.withPermits(1)(openClient(sense)),
-    plain: (sense) => {
-      checkUnsafe(sense)
-      const known = handles.get(sense)
-      if (known !== undefined) return known
-      const handle = new DatabaseSync(join(workspace, fileOf(sense)), { readOnly: true, timeout: busyTimeoutMs })
-      handles.set(sense, handle)
-      handle.exec("PRAGMA query_only = ON")
-      return handle
-    }
+    get names() {
+      return namesNow()
+    },
+    client: (sense) =>
+      Effect.suspend(() => {
+        const handle = plain(sense)
+        const known = clients.get(sense)
+        return known === undefined
+          ? Effect.tap(SenseSqlClient.make(handle), (made) => Effect.sync(() => clients.set(sense, made)))
+          : Effect.succeed(known)
+      }),
+    plain,
+    typed: (sense, type) => typedPeer(sense, plain(sense), type)
   }
 })
+
+/** What another sense has said and shares, by its own Schemas. */
+const typedPeer = <A, S, T>(sense: string, handle: DatabaseSync, type: Sense<A, S, T>): Peer<A, S, T> => ({
+  exec: (sql) => handle.exec(sql),
+  prepare: (sql) => handle.prepare(sql),
+  signal: () => {
+    const saved = SenseRecord.readSignal(handle)
+    return saved === null ? null : fitting(`the last signal of ${sense}`, () => type.decode(saved.value))
+  },
+  state: () => {
+    const saved = SenseRecord.readState(handle)
+    const { state } = type
+    if (saved === undefined || state === null) return null
+    return fitting(`the state of ${sense}`, () => state.decode(saved))
+  },
+  rows: (table, tail = "", ...parameters) => {
+    if (!Object.hasOwn(type.tables, table)) {
+      const known = Object.keys(type.tables).join(", ") || "none"
+      throw new Error(`${sense} shares no table ${table}; \`tables\` of its Sense.make: ${known}`)
+    }
+    const rows = handle.prepare(`SELECT * FROM "${table.replaceAll('"', '""')}" ${tail}`).all(...parameters)
+    return rows.map((row) => fitting(`a row of ${table} of ${sense}`, () => type.tables[table](row)))
+  }
+})
+
+const fitting = <A>(what: string, decode: () => A): A => {
+  try {
+    return decode()
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new Error(`${what} does not fit its schema: ${message}`, { cause: error })
+  }
+}
 
 const useWal = (handle: DatabaseSync, file: string): Effect.Effect<void, Problem> =>
   Effect.try({
@@ -156,14 +175,6 @@ const useWal = (handle: DatabaseSync, file: string): Effect.Effect<void, Problem
           })
     )
   )
-
-/** The driver has no option for the busy timeout, and opens the file where a throw is a defect. */
-const makeClient = Effect.fnUntraced(function* (config: SqliteClient.SqliteClientConfig) {
-  const reactivity = yield* Reactivity.make
-  const sql = yield* Effect.provideService(SqliteClient.make(config), Reactivity.Reactivity, reactivity)
-  yield* Effect.orDie(sql.unsafe(`PRAGMA busy_timeout = ${busyTimeoutMs}`))
-  return sql
-})
 
 const unusable = (file: string, error: unknown): Problem => ({
   code: "database-unusable",

@@ -12,6 +12,7 @@ import * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import * as SenseConsole from "./SenseConsole.ts"
 import * as SenseHost from "./SenseHost.ts"
 
 const encodeReady = Schema.encodeSync(Schema.toCodecJson(SenseWorkerReady))
@@ -20,6 +21,7 @@ const encodeReady = Schema.encodeSync(Schema.toCodecJson(SenseWorkerReady))
 export const main: Effect.Effect<void, never, Worker.WorkerPort> = Effect.gen(function* () {
   const { channel } = yield* Worker.WorkerPort
   const init = yield* Worker.init(SenseWorkerInit)
+  SenseConsole.install()
   const serve = Effect.gen(function* () {
     const { handlers, ready } = yield* SenseHost.make(init, {
       log: (line) => channel.sendUnsafe({ t: "log", ...line } satisfies Frame.FromWorker)

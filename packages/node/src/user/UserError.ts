@@ -24,6 +24,10 @@ const maxMessageLength = 2_000
 /** An endless recursion has as many frames as the user's `Error.stackTraceLimit` allows. */
 const maxFrames = 20
 
+/** What was thrown, in one line: `Expected a finite number at ["usage"]`. */
+export const inOneLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\n\s*/g, " ")
+
 /** Describes any thrown or failed value. */
 export const describe = (error: unknown, workspace: string): Described => ({
   message: cut(relative(messageOf(error), workspace)),

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 
-/** The bundled entries: for user modules, for sense groups, for workflows. */
-export type Entry = "worker" | "senseWorker" | "workflowWorker"
+/** The bundled entries: for user modules, for sense groups, for workflows; and a thread of sense workers. */
+export type Entry = "worker" | "senseWorker" | "workflowWorker" | "migrationThread"
 
 /** Beside this file when it is itself bundled, else in the package's `dist`. */
 const candidates = (entry: Entry): ReadonlyArray<URL> => [

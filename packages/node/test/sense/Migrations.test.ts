@@ -6,6 +6,7 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Migrations from "../../src/sense/Migrations.ts"
+import * as MigrationThread from "../../src/sense/MigrationThread.ts"
 import { makeWorkspace, writeFiles } from "../user/workspace.ts"
 
 const folder = "senses/cpu/migrations"
@@ -132,7 +133,11 @@ describe("Migrations.run", () => {
         database,
         write,
         remove: (name: string) => rmSync(join(workspace, folder, name)),
-        run: Migrations.run({ database, workspace, folder }),
+        run: Effect.gen(function* () {
+          const migrate = yield* MigrationThread.make
+          const apply = (file: Migrations.MigrationFile) => migrate(join(workspace, "test.db"), file)
+          return yield* Migrations.run({ database, workspace, folder, apply })
+        }).pipe(Effect.scoped),
         tables: () =>
           database
             .prepare("SELECT name FROM sqlite_master ORDER BY name")

@@ -4,6 +4,7 @@ import { Cause, Effect, Exit, Scope } from "effect"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as SenseDatabase from "../../src/sense/SenseDatabase.ts"
+import * as SenseSqlClient from "../../src/sense/SenseSqlClient.ts"
 import { makeWorkspace } from "../user/workspace.ts"
 
 /** A workspace in which the senses `a` and `b` have run, seen by `a`. */
@@ -13,7 +14,7 @@ const setUp = Effect.gen(function* () {
   const b = yield* SenseDatabase.open(workspace, "b")
   a.exec("CREATE TABLE t (x)")
   b.exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
-  const peers = yield* SenseDatabase.makePeers({ workspace, sense: "a", senses: ["a", "b", "c", "b"] })
+  const peers = yield* SenseDatabase.makePeers({ workspace, sense: "a", senses: () => ["a", "b", "c", "b"] })
   return { workspace, a, b, peers }
 })
 
@@ -33,10 +34,10 @@ const messageOf = (attempt: () => unknown): string => {
 describe("the own database", () => {
   it.live("is created in WAL, with a busy timeout, for both kinds of compute", () =>
     Effect.gen(function* () {
-      const { a, workspace } = yield* setUp
+      const { a } = yield* setUp
       expect(a.prepare("PRAGMA journal_mode").get()?.journal_mode).toBe("wal")
       expect(a.prepare("PRAGMA busy_timeout").get()?.timeout).toBe(5000)
-      const sql = yield* SenseDatabase.client(workspace, "a")
+      const sql = yield* SenseSqlClient.make(a)
       expect(yield* sql`PRAGMA journal_mode`).toEqual([{ journal_mode: "wal" }])
       expect(yield* sql`PRAGMA busy_timeout`).toEqual([{ timeout: 5000 }])
       yield* sql`INSERT INTO t VALUES (${5})`
@@ -46,8 +47,8 @@ describe("the own database", () => {
 
   it.live("an Effect transaction that fails is rolled back", () =>
     Effect.gen(function* () {
-      const { a, workspace } = yield* setUp
-      const sql = yield* SenseDatabase.client(workspace, "a")
+      const { a } = yield* setUp
+      const sql = yield* SenseSqlClient.make(a)
       yield* Effect.flip(sql.withTransaction(Effect.andThen(sql`INSERT INTO t VALUES (1)`, Effect.fail("no"))))
       expect(a.prepare("SELECT count(*) AS n FROM t").get()?.n).toBe(0)
     })
@@ -169,7 +170,7 @@ describe("peers", () => {
     Effect.gen(function* () {
       const workspace = yield* makeWorkspace({})
       yield* Effect.scoped(Effect.map(SenseDatabase.open(workspace, "b"), (b) => b.exec("CREATE TABLE t (x)")))
-      const peers = yield* SenseDatabase.makePeers({ workspace, sense: "a", senses: ["a", "b"] })
+      const peers = yield* SenseDatabase.makePeers({ workspace, sense: "a", senses: () => ["a", "b"] })
       expect(yield* (yield* peers.client("b"))`SELECT * FROM t`).toEqual([])
     })
   )
@@ -178,7 +179,10 @@ describe("peers", () => {
     Effect.gen(function* () {
       const { workspace } = yield* setUp
       const scope = yield* Scope.make()
-      const peers = yield* Scope.provide(SenseDatabase.makePeers({ workspace, sense: "a", senses: ["a", "b"] }), scope)
+      const peers = yield* Scope.provide(
+        SenseDatabase.makePeers({ workspace, sense: "a", senses: () => ["a", "b"] }),
+        scope
+      )
       const [one, two] = yield* Effect.all([peers.client("b"), peers.client("b")], { concurrency: "unbounded" })
       expect(one).toBe(two)
       const plain = peers.plain("b")

@@ -85,9 +85,9 @@ export default Sense.make({
         ["plain", undefined, undefined]
       ])
       expect(Schema.is(SenseWorkerReady)(host.ready)).toBe(true)
-      expect(yield* compute("good")).toEqual({ _tag: "Signal", value: { n: 1 }, launches: [] })
-      expect(yield* compute("good")).toEqual({ _tag: "Signal", value: { n: 2 }, launches: [] })
-      expect(yield* compute("plain")).toEqual({ _tag: "Signal", value: { n: 7 }, launches: [] })
+      expect(yield* compute("good")).toMatchObject({ _tag: "Signal", value: { n: 1 }, launches: [] })
+      expect(yield* compute("good")).toMatchObject({ _tag: "Signal", value: { n: 2 }, launches: [] })
+      expect(yield* compute("plain")).toMatchObject({ _tag: "Signal", value: { n: 7 }, launches: [] })
       const broken = yield* failure("throws")
       expect(broken._tag).toBe("SenseUnavailable")
       expect(broken.message).toContain("no sensor here (at senses/throws/index.ts:1:7)")
@@ -100,7 +100,7 @@ export default Sense.make({
     Effect.gen(function* () {
       const { host } = yield* setUp(
         {
-          "senses/odd.mjs": `const odd = { encode() {}, get compute() { throw new Error("odd getter") } }
+          "senses/odd.mjs": `const odd = { encode() {}, decode() {}, get compute() { throw new Error("odd getter") } }
 export default { "~@nerve/core/Sense": 1, __proto__: odd }`,
           "senses/old.mjs": `export default { "~@nerve/core/Sense": 1, signal: {}, compute: { _tag: "Plain", run() {} } }`,
           "senses/a.ts": plainSense("return null")
@@ -174,7 +174,7 @@ describe("outcomes", () => {
   it.live("a signal carries its launches", () =>
     Effect.gen(function* () {
       const launch = `{ workflow: "investigate", prompt: "why?", maxRounds: 3 }`
-      expect(yield* computeOnce(plainSense(`return Sense.signal({ n: 1 }, { launch: ${launch} })`))).toEqual({
+      expect(yield* computeOnce(plainSense(`return Sense.signal({ n: 1 }, { launch: ${launch} })`))).toMatchObject({
         _tag: "Signal",
         value: { n: 1 },
         launches: [{ workflow: "investigate", prompt: "why?", maxRounds: 3 }]
@@ -241,8 +241,7 @@ describe("outcomes", () => {
 
   const strangers: ReadonlyArray<readonly [string, string]> = [
     ["return { usage: 1 }", "compute returned an object with the keys usage: return Sense.signal(value)"],
-    ["return 5", "compute returned a number: "],
-    ["return Effect.succeed(Sense.none)", "compute is a function that returned an Effect: "]
+    ["return 5", "compute returned a number: "]
   ]
   for (const [body, message] of strangers) {
     it.live(`what is no outcome is refused: ${body}`, () =>
@@ -299,11 +298,9 @@ export default Sense.make({ signal: Schema.Any, compute: () => { throw "text" } 
       const { compute, failure } = yield* setUp(
         {
           "senses/a.ts": plainSense(`
-    context.db.exec("CREATE TABLE IF NOT EXISTS t (x)")
-    const n = Number(context.db.prepare("SELECT count(*) AS n FROM t").get()?.n)
-    context.db.exec("INSERT INTO t VALUES (1)")
-    if (n === 0) throw new Error("first")
-    return Sense.signal({ n })`),
+    globalThis.nerveTestCount = (globalThis.nerveTestCount ?? 0) + 1
+    if (globalThis.nerveTestCount === 1) throw new Error("first")
+    return Sense.signal({ n: 1 })`),
           "senses/b.ts": plainSense("return Sense.signal({ n: 1 })")
         },
         ["a", "b"]
@@ -330,24 +327,29 @@ export default Sense.make({ signal: Schema.Any, compute: () => { throw "text" } 
     })
   )
 
-  it.live("a transaction that a plain compute leaves open is rolled back, and told unless it failed anyway", () =>
+  it.live("a compute that begins or ends a transaction of its own is told that it is in one, and leaves nothing", () =>
     Effect.gen(function* () {
-      const begin = `context.db.exec("BEGIN; INSERT INTO t VALUES (1)")`
+      const migration = "CREATE TABLE t (x);"
       const { failure, workspace } = yield* setUp(
         {
-          "senses/open.ts": plainSense(`${begin}; return null`),
-          "senses/open/migrations/1.sql": "CREATE TABLE t (x);",
-          "senses/throws.ts": plainSense(`${begin}; throw new Error("thrown inside")`),
-          "senses/throws/migrations/1.sql": "CREATE TABLE t (x);"
+          "senses/begins.ts": plainSense(`context.db.exec("INSERT INTO t VALUES (1); BEGIN"); return null`),
+          "senses/begins/migrations/1.sql": migration,
+          "senses/rolls.ts": plainSense(`context.db.exec("INSERT INTO t VALUES (1); ROLLBACK"); return null`),
+          "senses/rolls/migrations/1.sql": migration,
+          "senses/throws.ts": plainSense(
+            `context.db.exec("INSERT INTO t VALUES (1)"); throw new Error("thrown inside")`
+          ),
+          "senses/throws/migrations/1.sql": migration
         },
-        ["open", "throws"]
+        ["begins", "rolls", "throws"]
       )
       const cases = [
-        ["open", "compute left a transaction open; it was rolled back"],
+        ["begins", "cannot start a transaction within a transaction: leave out BEGIN"],
+        ["rolls", "compute ended the transaction that it runs in: leave out BEGIN"],
         ["throws", "thrown inside"]
       ] as const
       for (const [name, message] of cases) {
-        expect((yield* failure(name)).message).toBe(message)
+        expect((yield* failure(name)).message).toContain(message)
         // Another connection can write only when no transaction is open.
         const other = new DatabaseSync(join(workspace, `data/senses/${name}.db`), { timeout: 0 })
         other.exec("BEGIN IMMEDIATE; COMMIT")

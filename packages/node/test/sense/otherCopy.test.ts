@@ -29,18 +29,21 @@ it.live("a sense whose module imports another copy of Effect works like any othe
       "senses/c.ts": effectSense(`return yield* Effect.fail(new Error("failed"))`),
       "senses/d.ts": effectSense(`return yield* Effect.onInterrupt(Effect.never, () => Effect.log("interrupted"))`)
     })
-    const outfile = join(workspace, "host.mjs")
     yield* Effect.promise(() =>
       build({
-        entryPoints: [join(import.meta.dirname, "otherCopy.fixture.ts")],
-        outfile,
+        entryPoints: {
+          host: join(import.meta.dirname, "otherCopy.fixture.ts"),
+          migrationThread: join(import.meta.dirname, "../../src/worker/migrationThreadEntry.ts")
+        },
+        outdir: workspace,
+        outExtension: { ".js": ".mjs" },
         bundle: true,
         platform: "node",
         format: "esm",
         logLevel: "error"
       })
     )
-    const bundle: unknown = yield* Effect.promise(() => importNatively(pathToFileURL(outfile).href))
+    const bundle: unknown = yield* Effect.promise(() => importNatively(pathToFileURL(join(workspace, "host.mjs")).href))
     assert(typeof bundle === "object" && bundle !== null && "run" in bundle && typeof bundle.run === "function")
     const { run } = bundle
     const result: unknown = yield* Effect.promise(() => run(workspace, ["a", "b", "c", "d"]))

@@ -28,6 +28,7 @@ import type { WorkflowWorkers } from "../workflow/WorkflowWorkers.ts"
 import * as EventLog from "./EventLog.ts"
 import * as KernelLog from "./KernelLog.ts"
 import * as Launches from "./Launches.ts"
+import * as Signals from "./Signals.ts"
 
 /** Who this daemon is. */
 export interface Identity {
@@ -114,7 +115,8 @@ export const make = Effect.fnUntraced(function* (
   // A daemon that was killed there: its successor makes up for it.
   for (const recorded of lost) yield* launch(recorded)
   const sensing = yield* Effect.acquireRelease(Scope.make(), Scope.close)
-  const senses = yield* Scope.provide(SensePool.make({ config, workspace, onEvent }), sensing)
+  const recorded = (sense: string) => Effect.provideService(Signals.lastKey(sense), LogStore, store)
+  const senses = yield* Scope.provide(SensePool.make({ config, workspace, onEvent, recorded }), sensing)
   const finish = yield* Effect.cached(Effect.uninterruptible(Effect.andThen(Scope.close(sensing, Exit.void), drain)))
   yield* Effect.addFinalizer(() => finish)
 

@@ -40,9 +40,10 @@ const launched = (name: string, launch: Launch): LogInput => sense(name, "launch
 export const ofSense = (event: SenseEvent): ReadonlyArray<LogInput> => {
   switch (event._tag) {
     case "SignalEmitted": {
-      const { cause, durationMs, group, launches, value } = event
+      const { cause, durationMs, group, key, launches, value } = event
+      const named = key === undefined ? {} : { key }
       return [
-        sense(event.sense, "signal", { value, cause: causeText(cause), durationMs, group }),
+        sense(event.sense, "signal", { value, cause: causeText(cause), durationMs, group, ...named }),
         ...launches.map((launch) => launched(event.sense, launch))
       ]
     }

@@ -25,6 +25,8 @@ export type SenseEvent =
       readonly _tag: "SignalEmitted"
       readonly value: Schema.Json
       readonly launches: ReadonlyArray<Launch>
+      /** Names the signal in the sense's database; see `SenseRpcs`. */
+      readonly key?: string
     })
   /** It ended without a signal (S6); `reason` if it gave one. */
   | (Compute & { readonly _tag: "ComputeEnded"; readonly reason: string | null })

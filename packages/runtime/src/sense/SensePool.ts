@@ -16,7 +16,13 @@ import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { type SenseView, UnknownSense, type WorkerView } from "@nerve/core/wire/ControlRpcs"
-import { type ComputeOutcome, SenseRpcs, SenseWorkerInit, SenseWorkerReady } from "@nerve/core/wire/SenseRpcs"
+import {
+  type ComputeOutcome,
+  type SenseBoot,
+  SenseRpcs,
+  SenseWorkerInit,
+  SenseWorkerReady
+} from "@nerve/core/wire/SenseRpcs"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -72,6 +78,8 @@ export interface Options {
    * dependents, since it was not recorded. It says itself why it failed; that it died is logged here.
    */
   readonly onEvent: (event: SenseEvent) => Effect.Effect<void, LogStoreError>
+  /** Key of a sense's last signal in the log, null when there is none; see `SenseRpcs`. None unless told. */
+  readonly recorded?: (sense: SenseName) => Effect.Effect<string | null>
 }
 
 /** One second between respawns and in practice without limit: a group is never given up for good (M1). */
@@ -170,13 +178,14 @@ export const make = Effect.fnUntraced(function* (
   const loop = (sense: Sense) =>
     Effect.gen(function* () {
       const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
+      sense.recorded = options.recorded === undefined ? null : yield* options.recorded(sense.config.name)
       while (true) {
         yield* sense.go.await
         sense.go.closeUnsafe()
         sense.overran = null
         sense.lastAt = clock.currentTimeMillisUnsafe()
         const startedAt = now()
-        const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name }))
+        const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name, recorded: sense.recorded }))
         feed(sense, { _tag: "ComputeAnswered" })
         const again = yield* conclude(sense, exit, now() - startedAt)
         if (again) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
@@ -203,7 +212,10 @@ export const make = Effect.fnUntraced(function* (
     switch (end._tag) {
       case "SignalEmitted":
         sense.signals++
-        if (yield* emit({ ...base, ...end })) triggerDependents(sense)
+        if (yield* emit({ ...base, ...end })) {
+          sense.recorded = end.key ?? null
+          triggerDependents(sense)
+        }
         return false
       case "ComputeEnded":
         yield* emit({ ...base, ...end })
@@ -246,7 +258,7 @@ export const make = Effect.fnUntraced(function* (
     if (group === undefined) return
     switch (event._tag) {
       case "WorkerReady":
-        yield* emitAll(membersOf(group).flatMap((sense) => setProblem(sense, problemIn(event.info, sense))))
+        yield* emitAll(membersOf(group).flatMap((sense) => learn(sense, bootIn(event.info, sense))))
         // A worker that was about to be ready when it was evicted counts as gone all the same (M2).
         if (group.evicting > 0) return
         group.ready = true
@@ -266,14 +278,14 @@ export const make = Effect.fnUntraced(function* (
    */
   const admit = (group: Group): void => {
     for (let head = group.suspects[0]; group.ready && head !== undefined; head = group.suspects[0]) {
-      if (head.problem === null) feed(head, { _tag: "GroupReady" })
+      if (canCompute(head)) feed(head, { _tag: "GroupReady" })
       if (isComputing(head)) return
       // Broken, throttled, or still busy telling how it was interrupted: nobody waits for that.
       group.suspects.shift()
     }
     if (!group.ready) return
     for (const sense of membersOf(group)) {
-      if (sense.problem === null) feed(sense, { _tag: "GroupReady" })
+      if (canCompute(sense)) feed(sense, { _tag: "GroupReady" })
     }
   }
 
@@ -301,6 +313,32 @@ export const make = Effect.fnUntraced(function* (
     return before === null ? [] : [{ _tag: "SenseRecovered", ...about }]
   }
 
+  /** What its worker says of a sense's boot. One that is not done yet is asked about until it is. */
+  const learn = (sense: Sense, boot: SenseBoot): ReadonlyArray<SenseEvent> => {
+    sense.booting = boot.booting === true
+    if (sense.booting) {
+      feed(sense, { _tag: "GroupGone" })
+      inBackground(`boot:${sense.config.name}`, awaitBoot(sense))
+      return []
+    }
+    // The last signal before this daemon, or its predecessor's worker, died: it is in no log yet.
+    const isLost = boot.lastSignal !== undefined && boot.lastSignal !== sense.recorded
+    if (isLost) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
+    return setProblem(sense, boot.problem)
+  }
+
+  const awaitBoot = (sense: Sense) =>
+    Effect.gen(function* () {
+      const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
+      const boot = yield* client.AwaitBoot({ sense: sense.config.name })
+      if (senses.get(sense.config.name) !== sense || !sense.booting) return
+      yield* emitAll(learn(sense, boot))
+      admit(sense.group)
+    }).pipe(
+      // Its worker is gone: the next one reports anew.
+      Effect.ignore
+    )
+
   const membersOf = (group: Group): ReadonlyArray<Sense> =>
     Array.from(senses.values()).filter((sense) => sense.group === group)
 
@@ -309,7 +347,11 @@ export const make = Effect.fnUntraced(function* (
     workspace: options.workspace,
     senses: Array.from(senses.values())
       .filter((sense) => sense.group.name === group)
-      .map(({ config }) => ({ name: config.name, timeoutMs: config.timeoutMs })),
+      .map(({ config: { name, params, timeoutMs } }) => ({
+        name,
+        timeoutMs,
+        ...(params === undefined ? {} : { params })
+      })),
     peers: Array.from(senses.values(), (sense) => sense.config.name)
   })
 
@@ -467,6 +509,10 @@ interface Sense {
   interrupted: boolean
   /** Why it does not load. */
   problem: Problem | null
+  /** Its migrations are still being applied. */
+  booting: boolean
+  /** Key of its last signal in the log. */
+  recorded: string | null
   /** Milliseconds since the Unix epoch. */
   lastAt: number | null
   computes: number
@@ -493,6 +539,8 @@ const newSense = (config: SenseConfig, group: Group, now: number): Sense => ({
   overran: null,
   interrupted: false,
   problem: null,
+  booting: false,
+  recorded: null,
   lastAt: null,
   computes: 0,
   signals: 0,
@@ -501,12 +549,14 @@ const newSense = (config: SenseConfig, group: Group, now: number): Sense => ({
 
 const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag === "Running"
 
+const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting
+
 const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
 
 const statusOf = (sense: Sense): SenseView["status"] => {
   if (sense.problem !== null) return "failed"
   if (SenseSchedule.isRunning(sense.schedule)) return "running"
-  return sense.group.ready ? "ok" : "waiting"
+  return sense.group.ready && !sense.booting ? "ok" : "waiting"
 }
 
 // --- workers
@@ -523,17 +573,19 @@ const specOf = (ports: SenseWorkers["Service"], init: SenseWorkerInit): WorkerSp
 const decodeReady = Schema.decodeUnknownOption(SenseWorkerReady)
 
 /** What a worker that reports ready says about a sense. A report that makes no sense is a problem of all. */
-const problemIn = (info: Schema.Json, sense: Sense): Problem | null => {
+const bootIn = (info: Schema.Json, sense: Sense): SenseBoot => {
   const listed = Option.flatMapNullishOr(decodeReady(info), (ready) =>
     ready.senses.find(({ name }) => name === sense.config.name)
   )
-  if (Option.isSome(listed)) return listed.value.problem
-  return {
-    code: "worker-report-invalid",
-    message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
-    file: null,
-    hint: "Is the worker of another version than the daemon? Restart the daemon."
-  }
+  return Option.getOrElse(listed, () => ({
+    name: sense.config.name,
+    problem: {
+      code: "worker-report-invalid",
+      message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
+      file: null,
+      hint: "Is the worker of another version than the daemon? Restart the daemon."
+    }
+  }))
 }
 
 // --- the end of a compute
@@ -565,7 +617,7 @@ const deathIn = (exit: ComputeExit): number | null => {
 const classify = (sense: Sense, exit: ComputeExit): End => {
   if (Exit.isSuccess(exit)) {
     return exit.value._tag === "Signal"
-      ? { _tag: "SignalEmitted", value: exit.value.value, launches: exit.value.launches }
+      ? { ...exit.value, _tag: "SignalEmitted" }
       : { _tag: "ComputeEnded", reason: exit.value.reason }
   }
   const error = errorIn(exit)

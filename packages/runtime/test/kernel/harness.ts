@@ -107,7 +107,13 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
       })
     yield* Worker.serve(
       SenseRpcs,
-      { RunCompute },
+      {
+        RunCompute,
+        AwaitBoot: ({ sense: name }) => Effect.succeed({ name, problem: null }),
+        BootSense: ({ name }) => Effect.succeed({ name, problem: null }),
+        DropSense: () => Effect.void,
+        SetPeers: () => Effect.void
+      },
       { info: { senses: init.senses.map(({ name }) => ({ name, problem: null })) } }
     )
   })

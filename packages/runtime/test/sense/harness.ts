@@ -86,7 +86,11 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
           const start: Start = { sense: name, at: clock.currentTimeMillisUnsafe(), incarnation: port.incarnation, nth }
           starts.push(start)
           return setup.compute?.(start) ?? Effect.succeed(noSignal)
-        }
+        },
+        AwaitBoot: ({ sense: name }) => Effect.succeed({ name, problem: null }),
+        BootSense: ({ name }) => Effect.succeed({ name, problem: null }),
+        DropSense: () => Effect.void,
+        SetPeers: () => Effect.void
       },
       {
         info: {
