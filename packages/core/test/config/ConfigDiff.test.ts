@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Schema } from "effect"
 import * as fc from "fast-check"
 import * as ConfigDiff from "../../src/config/ConfigDiff.ts"
 import { type CatchUp, empty, type NerveConfig, type SenseConfig } from "../../src/config/NerveConfig.ts"
@@ -29,7 +30,7 @@ const sense: fc.Arbitrary<SenseConfig> = fc
         { maxLength: 2 }
       ),
       /** A key that may be absent, whatever it is called. */
-      params: fc.constantFrom<unknown>(null, { path: "/" }, { path: "/", deep: [1, { x: 2 }] }, [])
+      params: fc.constantFrom<Schema.Json>(null, { path: "/" }, { path: "/", deep: [1, { x: 2 }] }, [])
     },
     {
       requiredKeys: ["name", "group", "intervalMs", "cron", "catchUp", "throttleMs", "timeoutMs", "gracePeriodMs", "on"]
