@@ -4,10 +4,12 @@
  * the reverse order.
  */
 import { CurrentConfig, type NerveConfig } from "@nerve/core/config/NerveConfig"
+import * as Redaction from "@nerve/core/domain/Redaction"
 import type { WorkflowWorkerInit } from "@nerve/core/wire/WorkflowRpcs"
 import { WorkflowWorkerInit as WorkflowWorkerInitSchema } from "@nerve/core/wire/WorkflowRpcs"
 import * as ControlHandlers from "@nerve/runtime/control/ControlHandlers"
 import * as Kernel from "@nerve/runtime/kernel/Kernel"
+import * as Redacting from "@nerve/runtime/log/Redacting"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
 import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
 import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
@@ -76,6 +78,12 @@ const workflowWorkers = (options: Options): Layer.Layer<WorkflowWorkers> =>
       })
   })
 
+/** What must not reach the log: the API's token, and what workers get from the environment under a telling name. */
+const secrets = ({ api, env }: NerveConfig): ReadonlyArray<string> => [
+  ...(typeof api?.token === "string" ? [api.token] : []),
+  ...Redaction.secretsOf(env.map((name) => [name, process.env[name]]))
+]
+
 const identity = (options: Options): Kernel.Identity => ({
   version: options.version,
   pid: process.pid,
@@ -105,7 +113,8 @@ const layer = (options: Options) => {
     Layer.provide(ControlHandlers.layer),
     Layer.provideMerge(kernel),
     Layer.provide(ports),
-    Layer.provideMerge(LogStoreSqlite.layer(options.workspace.logFile))
+    Layer.provideMerge(Redacting.layer(Redaction.make(secrets(options.config)))),
+    Layer.provide(LogStoreSqlite.layer(options.workspace.logFile))
   )
 }
 
