@@ -5,6 +5,7 @@ import { ThreadId } from "@nerve/core/domain/Ids"
 import { type LogEntry, matches } from "@nerve/core/domain/LogEntry"
 import { WorkflowRun } from "@nerve/core/domain/Thread"
 import { ControlRpcs, DaemonStatus, UnknownSense, UnknownThread, UnknownWorkflow } from "@nerve/core/wire/ControlRpcs"
+import { AnswerRefused } from "@nerve/core/wire/WorkflowRpcs"
 import * as ControlServer from "@nerve/node/control/ControlServer"
 import * as DaemonLock from "@nerve/node/daemon/DaemonLock"
 import * as Workspace from "@nerve/node/daemon/Workspace"
@@ -38,6 +39,9 @@ export const status = (workspace: string) =>
       concurrency: 1,
       overflow: "drop",
       maxQueue: 100,
+      onChange: "finish-on-old",
+      paused: null,
+      waiting: 0,
       active: 1,
       queued: 0,
       roles: ["collector"],
@@ -61,7 +65,16 @@ const run = (threadId: string, status: WorkflowRun["status"]) =>
     createdId: 1,
     createdAt: 1_000,
     startedAt: 1_000,
-    endedAt: status === "started" ? null : 2_000
+    endedAt: status === "started" ? null : 2_000,
+    phase: null,
+    wait: null,
+    paused: null,
+    version: null,
+    key: null,
+    priority: 0,
+    parent: null,
+    origin: null,
+    place: null
   })
 
 export const runs = [run("t-bbb3", "failed"), run("t-aab2", "started"), run("t-aaa1", "completed")]
@@ -85,6 +98,17 @@ const live: LogEntry = {
   round: null,
   timestamp: 2_000_000
 }
+
+/** The run, or that there is none. */
+const found = (threadId: string) => {
+  const run = runs.find((run) => run.threadId === threadId)
+  return run === undefined ? Effect.fail(new UnknownThread({ threadId })) : Effect.succeed(run)
+}
+
+const ofWorkflow = (workflow: string) =>
+  workflow === "investigate"
+    ? Effect.succeed(true)
+    : Effect.fail(new UnknownWorkflow({ workflow, known: ["full", "investigate"] }))
 
 const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
   ControlRpcs.toLayer({
@@ -136,6 +160,24 @@ const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
           })
     },
     KillThread: ({ threadId }) => Effect.succeed(threadId === "t-aab2"),
+    CancelThread: ({ threadId }) => Effect.succeed(threadId === "t-aab2"),
+    PauseThread: ({ threadId }) => found(threadId),
+    ResumeThread: ({ threadId }) => found(threadId),
+    RetryThread: ({ threadId }) => found(threadId),
+    ForkThread: ({ threadId }) =>
+      Effect.map(found(threadId), () => ({
+        threadId: ThreadId.make("t-fork"),
+        status: "started" as const,
+        rerun: ["reporter"]
+      })),
+    AnswerThread: ({ answer, threadId }) =>
+      answer === "wrong"
+        ? Effect.fail(new AnswerRefused({ role: "gate", path: "answer.amount", issue: "Expected number" }))
+        : found(threadId),
+    AwaitThread: ({ threadId }) => found(threadId),
+    ExplainThread: ({ threadId }) => Effect.map(found(threadId), (run) => ({ run, lines: ["next in the queue"] })),
+    PauseWorkflow: ({ workflow }) => ofWorkflow(workflow),
+    ResumeWorkflow: ({ workflow }) => ofWorkflow(workflow),
     StopDaemon: () => Effect.void
   })
 

@@ -53,6 +53,9 @@ const daemon = Schema.decodeUnknownSync(DaemonStatus)({
       concurrency: 1,
       overflow: "queue",
       maxQueue: 100,
+      onChange: "finish-on-old",
+      paused: null,
+      waiting: 0,
       active: 1,
       queued: 3,
       roles: ["collector", "analyst"],
@@ -79,7 +82,16 @@ const run: WorkflowRun = {
   createdId: 7,
   createdAt: now - 60_000,
   startedAt: now - 59_000,
-  endedAt: now - 49_000
+  endedAt: now - 49_000,
+  phase: null,
+  wait: null,
+  paused: null,
+  version: null,
+  key: null,
+  priority: 0,
+  parent: null,
+  origin: null,
+  place: null
 }
 
 describe("Views", () => {

@@ -22,8 +22,22 @@ import { extractor } from "./adapter/Agent.ts"
 import { type Adapter, type AdapterFailed, adapterFailed, type Reply } from "./adapter/Contract.ts"
 import { type Answer, type Context, Info, type Services } from "./Conversation.ts"
 import { lastJson } from "./internal/lastJson.ts"
+import type { Waits } from "./Wait.ts"
 
 export { type Answer, type Context, Info, last, lastMeta, type Services } from "./Conversation.ts"
+export {
+  approval,
+  type ApprovalOptions,
+  child,
+  type ChildOptions,
+  ChildResult,
+  Decided,
+  decision,
+  Decision,
+  PauseThread,
+  sleep,
+  Slept
+} from "./Wait.ts"
 
 export const TypeId = "~@nerve/core/Role"
 export type TypeId = typeof TypeId
@@ -39,6 +53,8 @@ export interface Role {
       readonly role: string
     }
   ) => Effect.Effect<Answer, unknown, Services>
+  /** A role that waits is not run: the daemon waits for what this says. */
+  readonly waits?: Waits
 }
 
 /** The meta of a role's answer did not fit its Schema, repair retries included (W2). */

@@ -226,11 +226,12 @@ const reportCycle = (cycle: ReadonlyArray<string>, senses: ReadonlyMap<string, L
 
 const assemble = (value: Root, senses: ReadonlyMap<string, LinkedSense>): NerveConfig => ({
   senses: Array.from(senses.values(), toSenseConfig),
-  workflows: value.workflows.map(({ concurrency, max_queue, name, overflow }) => ({
+  workflows: value.workflows.map(({ concurrency, max_queue, name, on_change, overflow }) => ({
     name,
     concurrency,
     overflow,
-    maxQueue: max_queue ?? defaults.maxQueue
+    maxQueue: max_queue ?? defaults.maxQueue,
+    onChange: on_change
   })),
   maxRounds: value.max_rounds,
   api: value.api,

@@ -471,6 +471,12 @@ export const workflow = mapping(
       null,
       `${defaults.maxQueue} with \`overflow: queue\``,
       "Threads that may wait; when there are more, the oldest is dropped."
+    ),
+    on_change: optional(
+      choice("finish-on-old", "resume-on-new-code", "interrupt"),
+      defaults.onChange,
+      `\`${defaults.onChange}\``,
+      "What becomes of its threads when its code changes."
     )
   },
   ({ max_queue, overflow }, path, report) => {

@@ -53,13 +53,25 @@ export type SenseConfig = typeof SenseConfig.Type
 export const Overflow = Schema.Literals(["drop", "queue"])
 export type Overflow = typeof Overflow.Type
 
+/**
+ * What becomes of a workflow's threads when its code changes (M9).
+ *
+ * - `finish-on-old`: who runs finishes on the old worker, who comes waits for the new one. A thread
+ *   that began on code that is gone (after a restart, or a long wait) pauses and says so.
+ * - `resume-on-new-code`: rounds in flight are finished, then all go on with the new code.
+ * - `interrupt`: who runs ends as `interrupted`.
+ */
+export const OnChange = Schema.Literals(["finish-on-old", "resume-on-new-code", "interrupt"])
+export type OnChange = typeof OnChange.Type
+
 export const WorkflowConfig = Schema.Struct({
   name: WorkflowName,
   /** Active threads at most. */
   concurrency: Schema.Int,
   overflow: Overflow,
   /** Queued threads at most, when `overflow` is `queue`. */
-  maxQueue: Schema.Int
+  maxQueue: Schema.Int,
+  onChange: OnChange
 })
 export type WorkflowConfig = typeof WorkflowConfig.Type
 
@@ -113,6 +125,7 @@ export const defaults = {
   concurrency: 1,
   overflow: "drop",
   maxQueue: 100,
+  onChange: "finish-on-old",
   maxRounds: 20,
   apiHost: "127.0.0.1",
   watch: "auto"

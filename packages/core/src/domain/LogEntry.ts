@@ -12,7 +12,8 @@ export type LogSource = typeof LogSource.Type
 
 /**
  * What happened. For source `sense`: `signal launch error timeout killed interrupted broken recovered`.
- * For `workflow`: the run statuses and `message` (one finished round). For `worker`: `started exited
+ * For `workflow`: the run statuses, `message` (one finished round), `waiting paused resumed retried`
+ * and `round-failed` (a round that is tried again). For `worker`: `started exited
  * respawn given-up output violation`. For `kernel`: `started draining stopped`.
  */
 export const LogType = Schema.NonEmptyString

@@ -8,7 +8,9 @@ import * as Schema from "effect/Schema"
 import { GroupName, SenseName, ThreadId, WorkflowName } from "../domain/Ids.ts"
 import { LogEntry, LogQuery } from "../domain/LogEntry.ts"
 import { Problem } from "../domain/Problem.ts"
-import { MaxRounds, RunStatus, ThreadMessage, WorkflowRun } from "../domain/Thread.ts"
+import { MaxRounds, Priority, RunStatus, ThreadKey, ThreadMessage, WorkflowRun } from "../domain/Thread.ts"
+import { OnChange } from "../config/NerveConfig.ts"
+import { AnswerRefused } from "./WorkflowRpcs.ts"
 
 /** No sense of that name; `known` for a suggestion (M2). */
 export class UnknownSense extends Schema.TaggedError<UnknownSense>()("UnknownSense", {
@@ -36,6 +38,14 @@ export class UnknownThread extends Schema.TaggedError<UnknownThread>()("UnknownT
     return `no thread ${JSON.stringify(this.threadId)} in the log`
   }
 }
+
+/** The thread is not in a state in which that can be done; the message says in which it is. */
+export class ThreadRefused extends Schema.TaggedError<ThreadRefused>()("ThreadRefused", {
+  threadId: Schema.String,
+  message: Schema.String,
+  /** What to do instead; empty when the message says it all. */
+  hint: Schema.String
+}) {}
 
 /** The log could not be read or written; `message` says why. */
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
@@ -81,6 +91,11 @@ export const WorkflowView = Schema.Struct({
   maxQueue: Schema.Int,
   active: Schema.Int,
   queued: Schema.Int,
+  /** Threads that wait for an answer, a time or a child, or are paused: they hold no slot. */
+  waiting: Schema.Int,
+  onChange: OnChange,
+  /** Why nothing is started at present, when somebody paused the workflow. */
+  paused: Schema.NullOr(Schema.String),
   roles: Schema.Array(Schema.String),
   problem: Schema.NullOr(Problem)
 })
@@ -107,8 +122,32 @@ export const ThreadDetail = Schema.Struct({
 export type ThreadDetail = typeof ThreadDetail.Type
 
 /** What came of a trigger: the thread, and whether it runs, waits, or was dropped. */
-export const Triggered = Schema.Struct({ threadId: ThreadId, status: RunStatus })
+export const Triggered = Schema.Struct({
+  threadId: ThreadId,
+  status: RunStatus,
+  /** It was there already, by its key: nothing was started. */
+  existing: Schema.optionalKey(Schema.Boolean)
+})
 export type Triggered = typeof Triggered.Type
+
+/** What came of a fork. */
+export const Forked = Schema.Struct({
+  threadId: ThreadId,
+  status: RunStatus,
+  /** Roles that spoke after the fork's point: their effects happen again as the fork goes on. */
+  rerun: Schema.Array(Schema.String)
+})
+export type Forked = typeof Forked.Type
+
+/** Why a thread is where it is, in words. */
+export const Explanation = Schema.Struct({
+  run: WorkflowRun,
+  /** One sentence, then what more there is to know, a line each. */
+  lines: Schema.Array(Schema.String)
+})
+export type Explanation = typeof Explanation.Type
+
+const threadErrors = Schema.Union([UnknownThread, ThreadRefused, StoreUnavailable])
 
 export const ControlRpcs = RpcGroup.make(
   Rpc.make("GetStatus", { success: DaemonStatus }),
@@ -121,7 +160,11 @@ export const ControlRpcs = RpcGroup.make(
       workflow: Schema.String,
       prompt: Schema.String,
       maxRounds: Schema.optionalKey(MaxRounds),
-      dryRun: Schema.optionalKey(Schema.Boolean)
+      dryRun: Schema.optionalKey(Schema.Boolean),
+      /** The same key of the same workflow yields the same thread, whenever it is asked. */
+      key: Schema.optionalKey(ThreadKey),
+      /** Higher goes first in the queue; 0 unless told. */
+      priority: Schema.optionalKey(Priority)
     },
     success: Triggered,
     error: Schema.Union([UnknownWorkflow, StoreUnavailable])
@@ -130,6 +173,7 @@ export const ControlRpcs = RpcGroup.make(
     payload: {
       workflow: Schema.optionalKey(Schema.String),
       status: Schema.optionalKey(RunStatus),
+      phase: Schema.optionalKey(Schema.Literals(["waiting", "paused"])),
       limit: Schema.optionalKey(Schema.Int)
     },
     success: Schema.Array(WorkflowRun),
@@ -142,6 +186,81 @@ export const ControlRpcs = RpcGroup.make(
   }),
   /** False when the thread is unknown or has ended already (M8). */
   Rpc.make("KillThread", { payload: { threadId: Schema.String }, success: Schema.Boolean, error: StoreUnavailable }),
+  /** Ends a thread as `interrupted`, with a reason; its role is stopped as by `KillThread`. */
+  Rpc.make("CancelThread", {
+    payload: { threadId: Schema.String, reason: Schema.String },
+    success: Schema.Boolean,
+    error: StoreUnavailable
+  }),
+  /** The thread holds still after the round in flight, until it is resumed. Answers once that is in the log. */
+  Rpc.make("PauseThread", {
+    payload: { threadId: Schema.String, reason: Schema.String },
+    success: WorkflowRun,
+    error: threadErrors
+  }),
+  /** A paused thread goes on; with `newCode` on the code of now, whatever it began with. */
+  Rpc.make("ResumeThread", {
+    payload: { threadId: Schema.String, newCode: Schema.Boolean },
+    success: WorkflowRun,
+    error: threadErrors
+  }),
+  /** Takes up a thread that has ended, but not completed, after its last recorded round. */
+  Rpc.make("RetryThread", {
+    payload: { threadId: Schema.String, maxRounds: Schema.optionalKey(MaxRounds) },
+    success: WorkflowRun,
+    error: threadErrors
+  }),
+  /** A new thread that begins with the first rounds of another. The other is left as it is. */
+  Rpc.make("ForkThread", {
+    payload: {
+      threadId: Schema.String,
+      /** Last round that is copied; 0 copies none. All that are recorded when absent. */
+      round: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
+      /** Replaces what that round says. */
+      content: Schema.optionalKey(Schema.String),
+      meta: Schema.optionalKey(Schema.Json),
+      /** Replaces the prompt. */
+      prompt: Schema.optionalKey(Schema.String),
+      maxRounds: Schema.optionalKey(MaxRounds)
+    },
+    success: Forked,
+    error: threadErrors
+  }),
+  /** Answers what a thread waits for. An answer that does not fit changes nothing. */
+  Rpc.make("AnswerThread", {
+    payload: {
+      threadId: Schema.String,
+      decision: Schema.Literals(["approved", "rejected"]),
+      /** Who answers: recorded as told. */
+      by: Schema.String,
+      reason: Schema.String,
+      answer: Schema.optionalKey(Schema.Json)
+    },
+    success: WorkflowRun,
+    error: Schema.Union([UnknownThread, ThreadRefused, StoreUnavailable, AnswerRefused])
+  }),
+  /** Answers when the thread has ended. */
+  Rpc.make("AwaitThread", {
+    payload: { threadId: Schema.String },
+    success: WorkflowRun,
+    error: Schema.Union([UnknownThread, StoreUnavailable])
+  }),
+  Rpc.make("ExplainThread", {
+    payload: { threadId: Schema.String },
+    success: Explanation,
+    error: Schema.Union([UnknownThread, StoreUnavailable])
+  }),
+  /** Nothing of the workflow is started until it is resumed; who is active goes on. False when it was so already. */
+  Rpc.make("PauseWorkflow", {
+    payload: { workflow: Schema.String, reason: Schema.String },
+    success: Schema.Boolean,
+    error: Schema.Union([UnknownWorkflow, StoreUnavailable])
+  }),
+  Rpc.make("ResumeWorkflow", {
+    payload: { workflow: Schema.String },
+    success: Schema.Boolean,
+    error: Schema.Union([UnknownWorkflow, StoreUnavailable])
+  }),
   /** Stops the daemon gracefully; answers before it goes. */
   Rpc.make("StopDaemon", {})
 )

@@ -42,7 +42,8 @@ const workflow: fc.Arbitrary<NerveConfig["workflows"][number]> = fc.record({
   name: name.map((text) => WorkflowName.make(text)),
   concurrency: fc.constantFrom(1, 2),
   overflow: fc.constantFrom("drop", "queue"),
-  maxQueue: fc.constantFrom(100, 200)
+  maxQueue: fc.constantFrom(100, 200),
+  onChange: fc.constantFrom("finish-on-old", "interrupt")
 })
 
 const config: fc.Arbitrary<NerveConfig> = fc
@@ -146,7 +147,13 @@ describe("the difference of two configurations", () => {
 })
 
 describe("what follows from a difference", () => {
-  const flow = { name: WorkflowName.make("triage"), concurrency: 1, overflow: "drop", maxQueue: 100 } as const
+  const flow = {
+    name: WorkflowName.make("triage"),
+    concurrency: 1,
+    overflow: "drop",
+    maxQueue: 100,
+    onChange: "finish-on-old"
+  } as const
   const from: NerveConfig = { ...empty, workflows: [flow] }
 
   it("is a restart for what the daemon reads only when it starts", () => {

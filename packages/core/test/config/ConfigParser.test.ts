@@ -88,8 +88,8 @@ watch: poll
         { ...shared, name: "by-hand", group: "by-hand" }
       ],
       workflows: [
-        { name: "investigate-load", concurrency: 2, overflow: "queue", maxQueue: 5 },
-        { name: "tidy", concurrency: 1, overflow: "drop", maxQueue: 100 }
+        { name: "investigate-load", concurrency: 2, overflow: "queue", maxQueue: 5, onChange: "finish-on-old" },
+        { name: "tidy", concurrency: 1, overflow: "drop", maxQueue: 100, onChange: "finish-on-old" }
       ],
       maxRounds: 12,
       api: { port: 7420, host: "0.0.0.0", token: "0123" },
@@ -510,12 +510,18 @@ const configArbitrary = fc
       ),
       workflows: fc.tuple(
         ...names.workflows.map((name) =>
-          fc.record({ name: fc.constant(name), concurrency: fc.integer({ min: 1, max: 1_000 }) }).chain((workflow) =>
-            fc.oneof(
-              fc.constant({ ...workflow, overflow: "drop", maxQueue: 100 }),
-              fc.integer({ min: 1, max: 100_000 }).map((maxQueue) => ({ ...workflow, overflow: "queue", maxQueue }))
+          fc
+            .record({
+              name: fc.constant(name),
+              concurrency: fc.integer({ min: 1, max: 1_000 }),
+              onChange: fc.constantFrom("finish-on-old", "resume-on-new-code", "interrupt")
+            })
+            .chain((workflow) =>
+              fc.oneof(
+                fc.constant({ ...workflow, overflow: "drop", maxQueue: 100 }),
+                fc.integer({ min: 1, max: 100_000 }).map((maxQueue) => ({ ...workflow, overflow: "queue", maxQueue }))
+              )
             )
-          )
         )
       ),
       maxRounds: fc.integer({ min: 1, max: 10_000 }),
@@ -561,9 +567,10 @@ const print = (config: NerveConfig, flow: boolean): string => {
         grace_period: text(sense.gracePeriodMs),
         on: sense.on
       })),
-      workflows: byName(config.workflows, ({ concurrency, maxQueue, overflow }) => ({
+      workflows: byName(config.workflows, ({ concurrency, maxQueue, onChange, overflow }) => ({
         concurrency,
         overflow,
+        on_change: onChange,
         ...(overflow === "queue" ? { max_queue: maxQueue } : {})
       })),
       max_rounds: config.maxRounds,

@@ -11,24 +11,29 @@ import type { ThreadId } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
 import type { ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import {
+  AnswerRefused,
+  CodeChanged,
   ModeratorFailed,
   RoleFailed,
   type RoundOutcome,
   UnknownRole,
+  WaitRequest,
   WorkflowUnavailable,
   type WorkflowWorkerInit,
   type WorkflowWorkerReady
 } from "@nerve/core/wire/WorkflowRpcs"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { HttpClient } from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as UserError from "../user/UserError.ts"
 import * as UserModule from "../user/UserModule.ts"
 import * as RoundMeter from "./RoundMeter.ts"
+import * as CodeVersion from "./CodeVersion.ts"
 
 /** What adapters and Effect roles find in a worker besides `Role.Info`. */
 export type Outside = HttpClient | ChildProcessSpawner
@@ -38,6 +43,11 @@ export interface WorkflowHost {
   readonly ready: WorkflowWorkerReady
   /** Handlers of WorkflowWorkerRpcs. */
   readonly handlers: Rounds & {
+    /** Decodes an answer by the Schema of the role that asked for it. */
+    readonly CheckAnswer: (payload: {
+      readonly role: string
+      readonly answer: Schema.Json
+    }) => Effect.Effect<Schema.Json, UnknownRole | AnswerRefused | WorkflowUnavailable>
     /** Interrupts the thread's round and answers when it has stopped: whether there was one. */
     readonly StopRound: (payload: { readonly threadId: ThreadId }) => Effect.Effect<boolean>
   }
@@ -48,11 +58,12 @@ interface Rounds {
   readonly RunRound: (payload: {
     readonly start: ThreadStart
     readonly steps: ReadonlyArray<ThreadMessage>
-  }) => Effect.Effect<RoundOutcome, UnknownRole | RoleFailed | ModeratorFailed | WorkflowUnavailable>
+    readonly version?: string
+  }) => Effect.Effect<RoundOutcome, UnknownRole | RoleFailed | ModeratorFailed | WorkflowUnavailable | CodeChanged>
 }
 
 /** The rounds, stoppable by thread. A round has stopped when the fiber that serves it has ended. */
-const stoppable = ({ RunRound }: Rounds): WorkflowHost["handlers"] => {
+const stoppable = ({ RunRound }: Rounds): Omit<WorkflowHost["handlers"], "CheckAnswer"> => {
   const running = new Map<ThreadId, Fiber.Fiber<unknown, unknown>>()
   return {
     RunRound: (payload) =>
@@ -92,7 +103,7 @@ export const make = Effect.fnUntraced(function* (
   const loaded = yield* load(init).pipe(
     Effect.match({
       onFailure: (problem) => ({ problem }),
-      onSuccess: (workflow) => ({ workflow })
+      onSuccess: (found) => found
     })
   )
   if ("problem" in loaded) return unavailable(init, loaded.problem)
@@ -100,6 +111,7 @@ export const make = Effect.fnUntraced(function* (
   const { workflow } = loaded
   const roles = new Map(Object.entries(workflow.roles))
   const known = [...roles.keys()]
+  const { version } = loaded
   const info = Role.Info.of({
     workflow: init.workflow,
     workspace,
@@ -119,43 +131,98 @@ export const make = Effect.fnUntraced(function* (
     const answer = Effect.suspend((): Effect.Effect<unknown, unknown, Role.Services> =>
       role.run(context, { role: name })
     )
-    const given = yield* Effect.flatMap(services, (outside) =>
+    const spoken = Effect.flatMap(services, (outside) =>
       answer.pipe(Effect.flatMap(decodeAnswer), meter.listen, Effect.provideContext(outside))
-    ).pipe(
-      Effect.catchCause((cause) =>
-        Effect.flatMap(meter.cost, (cost) => Effect.fail(new RoleFailed({ role: name, ...describe(cause), ...cost })))
-      )
-    )
-    return { ...given, ...(yield* meter.cost) }
+    ).pipe(Effect.map((given) => ({ _tag: "Spoke", role: name, ...given, version }) as const))
+    const outcome: RoundOutcome = yield* Effect.catchCause(spoken, (cause): Effect.Effect<RoundOutcome, RoleFailed> => {
+      const error = Cause.squash(cause)
+      return isPause(error)
+        ? Effect.succeed({ _tag: "Pauses", role: name, reason: error.reason })
+        : Effect.flatMap(meter.cost, (cost) => Effect.fail(new RoleFailed({ role: name, ...describe(cause), ...cost })))
+    })
+    return outcome._tag === "Spoke" ? { ...outcome, ...(yield* meter.cost) } : outcome
   })
+  const ask = (name: string, waits: NonNullable<Role.Role["waits"]>, context: Role.Context) =>
+    Effect.sync(() => waits.request(context)).pipe(
+      Effect.flatMap(decodeRequest),
+      Effect.map((request) => ({ _tag: "Waits", role: name, request, version }) as const),
+      Effect.catchCause((cause) => Effect.fail(new RoleFailed({ role: name, ...describe(cause) })))
+    )
 
   return {
-    ready: { roles: known, problem: null },
-    handlers: stoppable({
-      RunRound: Effect.fnUntraced(function* ({ start, steps }) {
-        const context: Role.Context = { threadId: start.threadId, start, steps }
-        const next = yield* choose(context)
-        if (next === Workflow.END) return { _tag: "Ended" } as const
-        if (typeof next !== "string") {
-          const message = `the moderator answered ${UserError.kindOf(next)}, not a role's name or Workflow.END`
-          return yield* new ModeratorFailed({ message, stack: null })
-        }
-        const role = roles.get(next)
-        if (role === undefined) return yield* new UnknownRole({ role: next, known })
-        return { _tag: "Spoke", role: next, ...(yield* speak(next, role, context)) } as const
+    ready: { roles: known, problem: null, version },
+    handlers: {
+      ...stoppable({
+        RunRound: Effect.fnUntraced(function* ({ start, steps, version: expected }) {
+          if (expected !== undefined && version !== null && expected !== version) {
+            return yield* new CodeChanged({ expected, found: version })
+          }
+          const context: Role.Context = { threadId: start.threadId, start, steps }
+          const next = yield* choose(context)
+          if (next === Workflow.END) return { _tag: "Ended" } as const
+          if (typeof next !== "string") {
+            const message = `the moderator answered ${UserError.kindOf(next)}, not a role's name or Workflow.END`
+            return yield* new ModeratorFailed({ message, stack: null })
+          }
+          const role = roles.get(next)
+          if (role === undefined) return yield* new UnknownRole({ role: next, known })
+          return yield* role.waits === undefined || start.dryRun
+            ? speak(next, role, context)
+            : ask(next, role.waits, context)
+        })
+      }),
+      CheckAnswer: Effect.fnUntraced(function* ({ answer, role: name }) {
+        const role = roles.get(name)
+        if (role === undefined) return yield* new UnknownRole({ role: name, known })
+        if (role.waits?.check === undefined) return answer
+        return yield* Effect.catchCause(role.waits.check(answer), (cause) =>
+          Effect.fail(new AnswerRefused({ role: name, ...whereWrong(Cause.squash(cause), workspace) }))
+        )
       })
-    })
+    }
   }
 })
 
+/** From whichever copy of this package the workflow has it. */
+const isPause = (error: unknown): error is Role.PauseThread =>
+  typeof error === "object" &&
+  error !== null &&
+  "_tag" in error &&
+  error._tag === "PauseThread" &&
+  "reason" in error &&
+  typeof error.reason === "string"
+
+const decodeRequest = Schema.decodeUnknownEffect(Schema.toCodecJson(WaitRequest))
+
+/** The first place at which an answer does not fit. */
+const whereWrong = (error: unknown, workspace: string): { readonly path: string; readonly issue: string } => {
+  if (!Schema.isSchemaError(error)) return { path: "answer", issue: UserError.describe(error, workspace).message }
+  const first = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0]
+  return {
+    path: ["answer", ...(first?.path ?? [])].map(String).join("."),
+    issue: first?.message ?? error.message
+  }
+}
+
 const unavailable = (init: WorkflowWorkerInit, problem: Problem): WorkflowHost => ({
-  ready: { roles: [], problem },
-  handlers: stoppable({ RunRound: () => Effect.fail(new WorkflowUnavailable({ workflow: init.workflow, problem })) })
+  ready: { roles: [], problem, version: null },
+  handlers: {
+    ...stoppable({ RunRound: () => Effect.fail(new WorkflowUnavailable({ workflow: init.workflow, problem })) }),
+    CheckAnswer: () => Effect.fail(new WorkflowUnavailable({ workflow: init.workflow, problem }))
+  }
 })
 
-const load = Effect.fnUntraced(function* (init: WorkflowWorkerInit): Effect.fn.Return<Workflow.Workflow, Problem> {
+interface Loaded {
+  readonly workflow: Workflow.Workflow
+  readonly version: string | null
+}
+
+const load = Effect.fnUntraced(function* (init: WorkflowWorkerInit): Effect.fn.Return<Loaded, Problem> {
   const { workflow: name, workspace } = init
   const file = yield* UserModule.locate(workspace, "workflows", name)
+  // Before the import: a file that changes meanwhile makes the version older than the code, so that the
+  // change is seen again, not missed.
+  const code = yield* CodeVersion.of(workspace, file)
   const workflow = yield* UserModule.load(file, { workspace, kind: "workflow", is: Workflow.isWorkflow })
   // Plain JavaScript has nobody to check what `Workflow.make` is given.
   const wrongShape = (message: string, hint: string): Problem => ({ code: "wrong-shape", message, file, hint })
@@ -176,7 +243,7 @@ const load = Effect.fnUntraced(function* (init: WorkflowWorkerInit): Effect.fn.R
       )
     )
   }
-  return workflow
+  return { workflow, version: code?.version ?? null }
 })
 
 const isJson = Schema.is(Schema.Json)

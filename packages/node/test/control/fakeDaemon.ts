@@ -53,6 +53,16 @@ const handlers = (workspace: Workspace.Workspace, watch: Queue.Queue<Watched>) =
         Effect.andThen(Effect.never),
         Effect.onInterrupt(() => Queue.offer(watch, "kill interrupted"))
       ),
+    CancelThread: () => Effect.succeed(false),
+    PauseThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    ResumeThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    RetryThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    ForkThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    AnswerThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    AwaitThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    ExplainThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
+    PauseWorkflow: () => Effect.succeed(true),
+    ResumeWorkflow: () => Effect.succeed(true),
     StopDaemon: () => Effect.void
   })
 

@@ -37,7 +37,7 @@ const converse = Effect.fnUntraced(function* (name: string, options: { readonly 
   const steps: Array<ThreadMessage> = []
   while (steps.length < start.maxRounds) {
     const outcome = yield* host.handlers.RunRound({ start, steps })
-    if (outcome._tag === "Ended") break
+    if (outcome._tag !== "Spoke") break
     const { content, meta, role } = outcome
     steps.push({ round: steps.length + 1, role, content, meta, timestamp: 0 })
   }

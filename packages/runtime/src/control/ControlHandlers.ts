@@ -8,9 +8,17 @@ import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
 import { Kernel } from "../kernel/Kernel.ts"
-import { LogStore, type LogStoreError } from "../log/LogStore.ts"
+import { LogStore, LogStoreError } from "../log/LogStore.ts"
 
 const unavailable = (error: LogStoreError): StoreUnavailable => new StoreUnavailable({ message: error.message })
+
+/** A failing store is the caller's to know in the words of the wire. */
+const stored = <A, E, R>(effect: Effect.Effect<A, E | LogStoreError, R>) =>
+  Effect.catchIf(
+    effect,
+    (error): error is Extract<E | LogStoreError, LogStoreError> => error instanceof LogStoreError,
+    (error) => Effect.fail(unavailable(error))
+  )
 
 export const layer: Layer.Layer<
   Rpc.ToHandler<RpcGroup.Rpcs<typeof ControlRpcs>>,
@@ -37,6 +45,19 @@ export const layer: Layer.Layer<
           return { run, messages: yield* Effect.mapError(store.messages(threadId), unavailable) }
         }),
       KillThread: ({ threadId }) => Effect.mapError(kernel.workflows.kill(threadId), unavailable),
+      CancelThread: ({ reason, threadId }) => Effect.mapError(kernel.workflows.cancel(threadId, reason), unavailable),
+      PauseThread: ({ reason, threadId }) => stored(kernel.workflows.control.pause(threadId, reason)),
+      ResumeThread: ({ newCode, threadId }) => stored(kernel.workflows.control.resume(threadId, newCode)),
+      RetryThread: ({ maxRounds, threadId }) => stored(kernel.workflows.control.retry(threadId, maxRounds)),
+      ForkThread: (request) => stored(kernel.workflows.control.fork(request)),
+      AnswerThread: (given) => stored(kernel.workflows.control.answer(given)),
+      AwaitThread: ({ threadId }) =>
+        Effect.flatMap(stored(kernel.workflows.ended(threadId)), (run) =>
+          run === undefined ? Effect.fail(new UnknownThread({ threadId })) : Effect.succeed(run)
+        ),
+      ExplainThread: ({ threadId }) => stored(kernel.workflows.control.explain(threadId)),
+      PauseWorkflow: ({ reason, workflow }) => stored(kernel.workflows.pauseWorkflow(workflow, reason)),
+      ResumeWorkflow: ({ workflow }) => stored(kernel.workflows.resumeWorkflow(workflow)),
       // A request's scope closes when its answer has been written: the stop closes the connection.
       StopDaemon: () => Effect.addFinalizer(() => kernel.requestStop)
     })

@@ -24,6 +24,9 @@ export class LogStoreError extends Schema.TaggedError<LogStoreError>()("LogStore
 export interface RunQuery {
   readonly workflow?: string | undefined
   readonly status?: WorkflowRun["status"] | undefined
+  readonly phase?: WorkflowRun["phase"] | undefined
+  /** What the caller named the thread by. */
+  readonly key?: string | undefined
   readonly limit?: number | undefined
 }
 

@@ -74,7 +74,9 @@ export const make: Effect.Effect<LogStore["Service"], never, Scope.Scope> = Effe
       .filter(
         (run) =>
           (query.workflow === undefined || run.workflow === query.workflow) &&
-          (query.status === undefined || run.status === query.status)
+          (query.status === undefined || run.status === query.status) &&
+          (query.phase === undefined || run.phase === query.phase) &&
+          (query.key === undefined || run.key === query.key)
       )
       .sort((a, b) => b.createdId - a.createdId)
       .slice(0, query.limit === undefined ? undefined : Math.max(0, query.limit))

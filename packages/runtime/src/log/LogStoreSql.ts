@@ -138,7 +138,9 @@ export const make = Effect.fnUntraced(function* (
         "runs",
         [
           ...(query.workflow === undefined ? [] : [sql`workflow = ${query.workflow}`]),
-          ...(query.status === undefined ? [] : [sql`status = ${query.status}`])
+          ...(query.status === undefined ? [] : [sql`status = ${query.status}`]),
+          ...(query.phase === undefined ? [] : [sql`phase = ${query.phase}`]),
+          ...(query.key === undefined ? [] : [sql`run_key = ${query.key}`])
         ],
         descending,
         query.limit

@@ -6,16 +6,33 @@ import type { RunStatus } from "@nerve/core/domain/Thread"
 import { ExitCode } from "@nerve/core/domain/Thread"
 import type { ThreadId } from "@nerve/core/domain/Ids"
 import type { LogInput } from "@nerve/core/domain/LogEntry"
-import type { RoundRecorded, RunCrashed, RunEnded, RunOpened } from "@nerve/core/domain/RunProjection"
+import type {
+  PauseRecorded,
+  ResumeRecorded,
+  RetryRecorded,
+  RoundRecorded,
+  RunCrashed,
+  RunEnded,
+  RunOpened,
+  WaitRecorded
+} from "@nerve/core/domain/RunProjection"
 import type { ThreadOutcome } from "./ThreadLoop.ts"
 
 /** Ends that are written with an exit code and a reason. */
 export type EndStatus = Exclude<RunStatus, "queued" | "started" | "crashed">
 
 const entry = (
-  type: RunStatus | "message",
+  type: RunStatus | "message" | "waiting" | "paused" | "resumed" | "retried",
   threadId: ThreadId,
-  payload: RunOpened | RunEnded | RunCrashed | RoundRecorded
+  payload:
+    | RunOpened
+    | RunEnded
+    | RunCrashed
+    | RoundRecorded
+    | WaitRecorded
+    | PauseRecorded
+    | ResumeRecorded
+    | RetryRecorded
 ): LogInput => ({ source: "workflow", type, refId: threadId, payload })
 
 /** The run waits for a slot. */
@@ -34,6 +51,18 @@ export const message = (threadId: ThreadId, round: number, recorded: RoundRecord
   round
 })
 
+/** The thread gives its slot up until this round is answered. */
+export const waiting = (threadId: ThreadId, wait: WaitRecorded): LogInput => entry("waiting", threadId, wait)
+
+/** The thread holds still, after the round in flight if there is one. */
+export const paused = (threadId: ThreadId, pause: PauseRecorded): LogInput => entry("paused", threadId, pause)
+
+/** A pause is over. */
+export const resumed = (threadId: ThreadId, resume: ResumeRecorded): LogInput => entry("resumed", threadId, resume)
+
+/** A thread that had ended is taken up again. */
+export const retried = (threadId: ThreadId, retry: RetryRecorded): LogInput => entry("retried", threadId, retry)
+
 /** The worker died under the thread. The run goes on unless `final`. */
 export const crashed = (threadId: ThreadId, reason: string, final: boolean): LogInput =>
   entry("crashed", threadId, { reason, final })
@@ -42,7 +71,7 @@ export const crashed = (threadId: ThreadId, reason: string, final: boolean): Log
 export const ended = (threadId: ThreadId, status: EndStatus, exitCode: number, reason: string): LogInput =>
   entry(status, threadId, { exitCode, reason })
 
-/** The end that an outcome is; none for a thread that was stopped and goes on at the next start. */
+/** The end that an outcome is; none for a thread that goes on later. */
 export const ofOutcome = (threadId: ThreadId, outcome: ThreadOutcome): LogInput | undefined => {
   switch (outcome._tag) {
     case "Completed":
@@ -58,6 +87,11 @@ export const ofOutcome = (threadId: ThreadId, outcome: ThreadOutcome): LogInput 
       return ended(threadId, "failed", ExitCode.roleError, outcome.reason)
     case "GivenUp":
       return crashed(threadId, outcome.reason, true)
+    case "Interrupted":
+      return ended(threadId, "interrupted", ExitCode.interrupted, outcome.reason)
+    case "Waits":
+    case "Pauses":
+    case "Halted":
     case "Stopped":
       return undefined
   }

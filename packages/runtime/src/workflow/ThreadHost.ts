@@ -12,7 +12,10 @@ import type * as Scope from "effect/Scope"
 
 /** Threads that run under a host. */
 export interface Threads {
-  /** Runs the thread, unless it runs already. Returns once the host has taken it over. */
+  /**
+   * Runs the thread. One that runs already runs again when it has ended: a loop that gives its slot up
+   * may be given the next one before it is gone. Returns once the host has taken it over.
+   */
   readonly run: (threadId: ThreadId) => Effect.Effect<void>
   /** Interrupts the thread's loop and waits until it has ended; no-op when it does not run. */
   readonly interrupt: (threadId: ThreadId) => Effect.Effect<void>
@@ -36,12 +39,34 @@ export const layerLocal: Layer.Layer<ThreadHost> = Layer.succeed(ThreadHost, {
     // The context of here, not of whoever asks: a thread must not hang under the span of the thread
     // before it, nor carry the annotations of a request.
     const fork = yield* FiberMap.runtime(fibers)()
+    /** Threads that run, and whether they are to run again. */
+    const running = new Map<ThreadId, boolean>()
+    const loop = (threadId: ThreadId): Effect.Effect<void> =>
+      Effect.flatMap(
+        Effect.suspend(() => {
+          running.set(threadId, false)
+          return thread(threadId)
+        }),
+        // Looked at and taken out in one step, so that a request to run again is not lost.
+        () => {
+          if (running.get(threadId) === true) return loop(threadId)
+          running.delete(threadId)
+          return Effect.void
+        }
+      )
     return {
       run: (threadId) =>
         Effect.sync(() => {
-          fork(threadId, thread(threadId), { onlyIfMissing: true })
+          if (running.has(threadId)) return void running.set(threadId, true)
+          running.set(threadId, false)
+          fork(threadId, loop(threadId))
         }),
-      interrupt: (threadId) => FiberMap.remove(fibers, threadId)
+      // A fiber that is interrupted before its first step takes nothing out itself.
+      interrupt: (threadId) =>
+        Effect.andThen(
+          FiberMap.remove(fibers, threadId),
+          Effect.sync(() => running.delete(threadId))
+        )
     }
   })
 })

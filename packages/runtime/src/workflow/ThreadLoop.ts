@@ -7,9 +7,10 @@
  * free with it.
  */
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
-import type { ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
+import type { PauseCause, ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
+import type { OnChange } from "@nerve/core/config/NerveConfig"
 import { RoundRecorded } from "@nerve/core/domain/RunProjection"
-import type { RoundOutcome, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
+import type { RoundOutcome, WaitRequest, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
@@ -32,11 +33,29 @@ export type ThreadOutcome =
   | { readonly _tag: "Failed"; readonly reason: string }
   /** The respawn policy gave the worker up. */
   | { readonly _tag: "GivenUp"; readonly reason: string }
+  /** Its code changed, and the workflow's policy is to end who began on the old one. */
+  | { readonly _tag: "Interrupted"; readonly reason: string }
+  /** A role asked to wait: the thread gives its slot up until round `round` is answered. */
+  | {
+      readonly _tag: "Waits"
+      readonly round: number
+      readonly role: string
+      readonly request: WaitRequest
+      readonly version: string | null
+    }
+  /** It holds still until somebody resumes it. */
+  | { readonly _tag: "Pauses"; readonly by: PauseCause; readonly reason: string }
+  /** It was asked to hold still, and does from here on; that is in the log already. */
+  | { readonly _tag: "Halted" }
   /** The worker was stopped from outside: the run is not over, it goes on at the next start. */
   | { readonly _tag: "Stopped" }
 
 export interface Options {
   readonly client: (workflow: WorkflowName) => Effect.Effect<RoundClient>
+  /** What the config says of threads whose code has changed; `finish-on-old` unless told. */
+  readonly onChange?: (workflow: WorkflowName) => OnChange
+  /** Whether the thread is to hold still before its next round. */
+  readonly halted?: (threadId: ThreadId) => boolean
 }
 
 /** Between two tries when the worker's mailbox is full. */
@@ -55,15 +74,41 @@ export const make = Effect.fnUntraced(function* (
     return { ...recorded, round, timestamp: entry.timestamp } satisfies ThreadMessage
   })
 
-  const converse = Effect.fnUntraced(function* (start: ThreadStart): Effect.fn.Return<ThreadOutcome> {
+  const converse = Effect.fnUntraced(function* (
+    start: ThreadStart,
+    /** The code that it is to run on; any until a round has run. */
+    pinned: string | null
+  ): Effect.fn.Return<ThreadOutcome> {
+    const { threadId } = start
     const worker = yield* options.client(start.workflow)
-    const steps = [...(yield* untilStored(store.messages(start.threadId)))]
+    const steps = [...(yield* untilStored(store.messages(threadId)))]
+    let version = pinned
     while (steps.length < start.maxRounds) {
-      const answer = yield* ask(worker, start, steps)
+      if (options.halted?.(threadId) === true) return { _tag: "Halted" }
+      const answer = yield* ask(worker, start, steps, version)
       switch (answer._tag) {
         case "Spoke": {
-          const { _tag, ...spoke } = answer
-          steps.push(yield* record(start.threadId, steps.length + 1, spoke))
+          const { _tag, version: ran = null, ...said } = answer
+          const spoke = ran === null ? said : { ...said, version: ran }
+          steps.push(yield* record(threadId, steps.length + 1, spoke))
+          version ??= ran
+          break
+        }
+        case "Waits":
+          return {
+            _tag: "Waits",
+            round: steps.length + 1,
+            role: answer.role,
+            request: answer.request,
+            version: answer.version ?? null
+          }
+        case "Pauses":
+          return { _tag: "Pauses", by: "failure", reason: `role ${answer.role}: ${answer.reason}` }
+        case "CodeChanged": {
+          const outcome = changed(options.onChange?.(start.workflow) ?? "finish-on-old", answer.reason)
+          if (outcome !== undefined) return outcome
+          yield* untilStored(store.append(RunLog.resumed(threadId, { newCode: true, reason: answer.reason })))
+          version = null
           break
         }
         case "Ended":
@@ -83,25 +128,43 @@ export const make = Effect.fnUntraced(function* (
     const run = yield* untilStored(store.run(threadId))
     if (run === undefined) return { _tag: "Failed", reason: "the log has no such thread" }
     const { dryRun, maxRounds, prompt, workflow } = run
-    return yield* converse({ threadId, workflow, prompt, maxRounds, dryRun }).pipe(
+    return yield* converse({ threadId, workflow, prompt, maxRounds, dryRun }, run.version).pipe(
       Effect.annotateLogs({ "nerve.workflow": workflow, "nerve.thread": threadId })
     )
   })
 })
+
+/** What the policy makes of a thread whose code has changed; none when it goes on with the new code. */
+const changed = (policy: OnChange, reason: string): ThreadOutcome | undefined => {
+  switch (policy) {
+    case "resume-on-new-code":
+      return undefined
+    case "interrupt":
+      return { _tag: "Interrupted", reason }
+    case "finish-on-old":
+      return { _tag: "Pauses", by: "code", reason }
+  }
+}
 
 const decodeRecorded = Schema.decodeUnknownEffect(RoundRecorded)
 
 /** What became of a request for a round. */
 type Answer =
   | RoundOutcome
+  | { readonly _tag: "CodeChanged"; readonly reason: string }
   | { readonly _tag: "Died"; readonly reason: string }
   | { readonly _tag: "Over"; readonly outcome: ThreadOutcome }
 
 type RoundError = Effect.Error<ReturnType<RoundClient["RunRound"]>>
 
-const ask = (worker: RoundClient, start: ThreadStart, steps: ReadonlyArray<ThreadMessage>): Effect.Effect<Answer> =>
+const ask = (
+  worker: RoundClient,
+  start: ThreadStart,
+  steps: ReadonlyArray<ThreadMessage>,
+  version: string | null
+): Effect.Effect<Answer> =>
   // A copy: the request may wait for a respawn while the conversation grows only after its answer.
-  worker.RunRound({ start, steps: [...steps] }).pipe(
+  worker.RunRound({ start, steps: [...steps], ...(version === null ? {} : { version }) }).pipe(
     Effect.retry({ schedule: mailboxRetry, while: (error) => error._tag === "MailboxFull" }),
     Effect.catch((error) => Effect.succeed(judge(error))),
     Effect.catchDefect((defect) => Effect.succeed(failed(`the round died: ${Cause.pretty(Cause.die(defect))}`)))
@@ -115,6 +178,8 @@ const judge = (error: RoundError): Answer => {
       return failed(`role ${error.role}: ${error.message}`)
     case "ModeratorFailed":
       return failed(`the moderator failed: ${error.message}`)
+    case "CodeChanged":
+      return { _tag: "CodeChanged", reason: error.message }
     case "UnknownRole":
     case "WorkflowUnavailable":
     case "ProtocolViolation":

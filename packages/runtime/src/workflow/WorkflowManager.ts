@@ -9,7 +9,7 @@
 import { CurrentConfig, type NerveConfig } from "@nerve/core/config/NerveConfig"
 import { ThreadId, type WorkflowName } from "@nerve/core/domain/Ids"
 import { RunOpened } from "@nerve/core/domain/RunProjection"
-import { ExitCode, type WorkflowRun } from "@nerve/core/domain/Thread"
+import { ExitCode, isActive, type WorkflowRun } from "@nerve/core/domain/Thread"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { type Triggered, UnknownWorkflow, type WorkerView, type WorkflowView } from "@nerve/core/wire/ControlRpcs"
@@ -29,6 +29,9 @@ import type { Spawner } from "../supervision/Spawner.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
 import * as lane from "./internal/lane.ts"
+import * as ThreadControl from "./internal/threadControl.ts"
+import { untilStored } from "./internal/untilStored.ts"
+import * as Waits from "./internal/waits.ts"
 import * as RunLog from "./RunLog.ts"
 import { ThreadHost } from "./ThreadHost.ts"
 import * as ThreadIds from "./ThreadIds.ts"
@@ -47,6 +50,12 @@ export interface Launch {
   readonly cause: string
   /** Log id of the `launch` entry that it follows from. */
   readonly launch?: number | undefined
+  /** The same key of the same workflow yields the same thread, unless that one was dropped. */
+  readonly key?: string | undefined
+  /** Higher goes first in the queue; 0 unless told. */
+  readonly priority?: number | undefined
+  /** The thread that waits for it. */
+  readonly parent?: ThreadId | undefined
 }
 
 export class WorkflowManager extends Context.Service<
@@ -64,6 +73,23 @@ export class WorkflowManager extends Context.Service<
      * means that nothing was killed.
      */
     readonly kill: (threadId: string) => Effect.Effect<boolean, LogStoreError>
+    /** As `kill`, but the thread ends as `interrupted`, with this reason. */
+    readonly cancel: (threadId: string, reason: string) => Effect.Effect<boolean, LogStoreError>
+    /** Pauses, resumes, retries, forks, answers and explains threads. */
+    readonly control: ThreadControl.ThreadControl
+    /** The run of a thread once it has ended; undefined when there is no such thread. */
+    readonly ended: (threadId: string) => Effect.Effect<WorkflowRun | undefined, LogStoreError>
+    /** Starts nothing of a workflow until it is resumed; durable. Whether that is new. */
+    readonly pauseWorkflow: (
+      workflow: string,
+      reason: string
+    ) => Effect.Effect<boolean, UnknownWorkflow | LogStoreError>
+    readonly resumeWorkflow: (workflow: string) => Effect.Effect<boolean, UnknownWorkflow | LogStoreError>
+    /**
+     * The workflow's code is another now: its threads and its worker are dealt with as `on_change` of the
+     * config says (M9). Answers when the worker has been replaced. No-op when unknown.
+     */
+    readonly codeChanged: (workflow: string) => Effect.Effect<void>
     /** Interrupts the workflow's active threads and replaces its worker; no-op when unknown (M9). */
     readonly drainAndRespawn: (workflow: string) => Effect.Effect<void>
     /**
@@ -150,7 +176,11 @@ export const make = Effect.fnUntraced(function* (
       if (options.onWorkerEvent !== undefined) yield* options.onWorkerEvent(event)
     })
   })
-  const loop = yield* ThreadLoop.make({ client: runtime.client })
+  const loop = yield* ThreadLoop.make({
+    client: runtime.client,
+    onChange: (workflow) => lanes.get(workflow)?.onChange() ?? "finish-on-old",
+    halted: (threadId) => laneOf(threadId)?.halted(threadId) ?? false
+  })
 
   const laneOf = (threadId: ThreadId): lane.Lane | undefined => {
     for (const one of lanes.values()) if (one.has(threadId)) return one
@@ -175,6 +205,61 @@ export const make = Effect.fnUntraced(function* (
     else idle.closeUnsafe()
   }
 
+  // --- what ends a wait --------------------------------------------------------------------------
+
+  const ended = Effect.fnUntraced(function* (threadId: ThreadId): Effect.fn.Return<WorkflowRun | undefined> {
+    while (true) {
+      yield* laneOf(threadId)?.gone(threadId) ?? Effect.void
+      const run = yield* untilStored(store.run(threadId))
+      if (run === undefined || !isActive(run.status)) return run
+      // Taken up again, or about to be: whoever works on it is a step away.
+      yield* laneOf(threadId) === undefined ? Effect.sleep("1 second") : Effect.yieldNow
+    }
+  })
+
+  const childOf = (parent: ThreadId, round: number, workflow: string) =>
+    Effect.map(store.runs({ workflow, key: Waits.childKey(parent, round), limit: 1 }), ([run]) => run)
+
+  const waits: Waits.Waits = yield* Waits.make({
+    scope,
+    settle: (threadId, round, recorded) =>
+      Effect.asVoid(
+        untilStored(Effect.suspend(() => laneOf(threadId)?.settle(threadId, round, recorded) ?? unsettled))
+      ),
+    fail: (threadId, reason) =>
+      Effect.asVoid(
+        untilStored(
+          Effect.suspend(
+            () =>
+              laneOf(threadId)?.kill(threadId, { status: "failed", exitCode: ExitCode.roleError, reason }) ?? unsettled
+          )
+        )
+      ),
+    startChild: (parent, round, { maxRounds, prompt, workflow }) =>
+      untilStored(
+        Effect.catchTag(
+          trigger({
+            workflow,
+            prompt,
+            cause: `thread:${parent}`,
+            key: Waits.childKey(parent, round),
+            parent,
+            ...(maxRounds === null ? {} : { maxRounds })
+          }),
+          "UnknownWorkflow",
+          (error) => Effect.succeed({ problem: error.message })
+        )
+      ),
+    ended: (threadId) => Effect.flatMap(ended(threadId), (run) => Effect.fromNullishOr(run).pipe(Effect.orDie)),
+    lastMessage: (threadId) => Effect.map(untilStored(store.messages(threadId)), (messages) => messages.at(-1)),
+    killChild: Effect.fnUntraced(function* (parent, round, { workflow }) {
+      const child = yield* untilStored(childOf(parent, round, workflow))
+      if (child === undefined) return
+      const end = lane.killing(`the thread that waited for it (${parent}) was ended`)
+      yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.kill(child.threadId, end) ?? unsettled))
+    })
+  })
+
   const openLanes = (next: NerveConfig) => {
     for (const workflow of next.workflows) {
       if (lanes.has(workflow.name)) continue
@@ -189,6 +274,8 @@ export const make = Effect.fnUntraced(function* (
           stop: stopPolicy,
           changed,
           closed: () => closed,
+          waits: (threadId, wait) => waits.arm(threadId, wait),
+          withdrawn: (threadId, wait) => waits.withdraw(threadId, wait),
           scope
         })
       )
@@ -201,16 +288,21 @@ export const make = Effect.fnUntraced(function* (
     const [first] = yield* store
       .query({ source: "workflow", refId: run.threadId, limit: 1 })
       .pipe(Effect.catchIf(isDamage, () => Effect.succeed([])))
-    const { dryRun, maxRounds, prompt, threadId, workflow } = run
+    const { dryRun, maxRounds, prompt, workflow } = run
     // The run says all but what caused it; its first entry does.
     const opened = Option.getOrElse(decodeOpened(first?.payload), () => ({
       workflow,
       prompt,
-      maxRounds,
       dryRun,
       cause: "unknown"
     }))
-    return { threadId, started: run.status === "started", opened }
+    return { run, opened: { ...opened, maxRounds } }
+  })
+
+  /** A child whose parent was ended by somebody, while this daemon's predecessor died. */
+  const isAbandoned = Effect.fnUntraced(function* ({ parent }: WorkflowRun) {
+    const waiting = parent === null ? undefined : yield* store.run(parent)
+    return waiting !== undefined && (waiting.status === "killed" || waiting.status === "interrupted")
   })
 
   const recover = Effect.gen(function* () {
@@ -223,6 +315,15 @@ export const make = Effect.fnUntraced(function* (
     for (const [workflow, one] of lanes) {
       const own = runs.filter((run) => run.workflow === workflow)
       if (own.length > 0) yield* one.recover(yield* Effect.forEach(own, leftover))
+    }
+    // Only now: a child may be of any lane.
+    for (const { threadId, wait } of runs) {
+      if (wait !== null && laneOf(threadId) !== undefined) yield* waits.arm(threadId, wait)
+    }
+    for (const run of runs) {
+      if (!(yield* isAbandoned(run))) continue
+      const end = lane.killing(`the thread that waited for it (${run.parent}) was ended`)
+      yield* Effect.forkIn(untilStored(lanes.get(run.workflow)?.kill(run.threadId, end) ?? unsettled), scope)
     }
     // Nobody would ever work on them, and active runs are what one waits for.
     const orphans = runs.filter((run) => !lanes.has(run.workflow))
@@ -240,15 +341,6 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  openLanes(config)
-  yield* recover
-  // Added last, so that it is what closing begins with.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      closed = true
-    })
-  )
-
   // --- the service -------------------------------------------------------------------------------
 
   const trigger = Effect.fn("WorkflowManager.trigger")(function* (launch: Launch) {
@@ -257,22 +349,38 @@ export const make = Effect.fnUntraced(function* (
     const unknown = () => new UnknownWorkflow({ workflow: launch.workflow, known: [...lanes.keys()] })
     if (wanted === undefined || known === undefined) return yield* unknown()
     const threadId = yield* newThreadId(known)
-    const status = yield* wanted.admit(threadId, {
+    const { key, parent, priority } = launch
+    const admitted = yield* wanted.admit(threadId, {
       workflow: known,
       prompt: launch.prompt,
       maxRounds: launch.maxRounds ?? config.maxRounds,
       dryRun: launch.dryRun ?? false,
       cause: launch.cause,
-      ...(launch.launch === undefined ? {} : { launch: launch.launch })
+      ...(launch.launch === undefined ? {} : { launch: launch.launch }),
+      ...(key === undefined ? {} : { key }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(parent === undefined ? {} : { parent })
     })
-    return status === undefined ? yield* unknown() : { threadId, status }
+    return admitted ?? (yield* unknown())
   })
 
-  const kill = Effect.fn("WorkflowManager.kill")(function* (text: string) {
+  const end = Effect.fnUntraced(function* (text: string, how: lane.End) {
     const threadId = Option.getOrUndefined(decodeThreadId(text))
     if (threadId === undefined) return false
-    return yield* laneOf(threadId)?.kill(threadId) ?? Effect.succeed(false)
+    return yield* laneOf(threadId)?.kill(threadId, how) ?? Effect.succeed(false)
   })
+
+  const kill = Effect.fn("WorkflowManager.kill")((threadId: string) => end(threadId, lane.killing("killed on request")))
+
+  const cancel = Effect.fn("WorkflowManager.cancel")((threadId: string, reason: string) =>
+    end(threadId, lane.interruption(reason === "" ? "cancelled" : `cancelled: ${reason}`))
+  )
+
+  const inLane = <A>(workflow: string, ask: (one: lane.Lane) => Effect.Effect<A, LogStoreError>) =>
+    Effect.suspend((): Effect.Effect<A, UnknownWorkflow | LogStoreError> => {
+      const one = lanes.get(workflow)
+      return one === undefined ? Effect.fail(new UnknownWorkflow({ workflow, known: [...lanes.keys()] })) : ask(one)
+    })
 
   const configure = Effect.fn("WorkflowManager.configure")(function* (next: NerveConfig) {
     config = next
@@ -297,9 +405,29 @@ export const make = Effect.fnUntraced(function* (
       crashes
     }))
 
+  openLanes(config)
+  yield* recover
+  // Added last, so that it is what closing begins with.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+    })
+  )
+
   return WorkflowManager.of({
     trigger,
     kill,
+    cancel,
+    control: ThreadControl.make({ store, runtime, newThreadId, lane: (workflow) => lanes.get(workflow) }),
+    ended: Effect.fnUntraced(function* (text) {
+      const threadId = Option.getOrUndefined(decodeThreadId(text))
+      // Asked first, so that a store that fails says so instead of being tried for ever.
+      const run = threadId === undefined ? undefined : yield* store.run(threadId)
+      return run === undefined || !isActive(run.status) ? run : yield* ended(run.threadId)
+    }),
+    pauseWorkflow: (workflow, reason) => inLane(workflow, (one) => one.hold(reason)),
+    resumeWorkflow: (workflow) => inLane(workflow, (one) => one.release),
+    codeChanged: (workflow) => Effect.suspend(() => lanes.get(workflow)?.codeChanged ?? Effect.void),
     configure,
     drainAndRespawn: (workflow) => Effect.suspend(() => lanes.get(workflow)?.drainAndRespawn ?? Effect.void),
     drainWhenIdle: (workflow) => Effect.suspend(() => lanes.get(workflow)?.drainWhenIdle ?? Effect.void),
@@ -309,6 +437,8 @@ export const make = Effect.fnUntraced(function* (
     awaitIdle: idle.await
   })
 })
+
+const unsettled = Effect.succeed(false)
 
 const isDamage = (error: LogStoreError): boolean => error.permanent === true
 

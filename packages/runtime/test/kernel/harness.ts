@@ -26,7 +26,9 @@ import { sense, settle } from "../sense/harness.ts"
 export const config: NerveConfig = {
   ...empty,
   senses: [sense("cpu"), sense("alarm", { on: ["cpu"] })],
-  workflows: [{ name: WorkflowName.make("talk"), concurrency: 1, overflow: "queue", maxQueue: 10 }]
+  workflows: [
+    { name: WorkflowName.make("talk"), concurrency: 1, overflow: "queue", maxQueue: 10, onChange: "finish-on-old" }
+  ]
 }
 
 export const identity: Kernel.Identity = { version: "1.2.3", pid: 4242, hostname: "here", workspace: "/workspace" }
@@ -124,7 +126,7 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
     })
   const serveRounds = Worker.serve(
     WorkflowWorkerRpcs,
-    { RunRound, StopRound: () => Effect.succeed(true) },
+    { RunRound, StopRound: () => Effect.succeed(true), CheckAnswer: ({ answer }) => Effect.succeed(answer) },
     { info: { roles: ["speaker"], problem: null } }
   )
   const spawner = yield* Layer.buildWithScope(

@@ -535,7 +535,16 @@ export const suite = <E>(name: string, layer: Layer.Layer<LogStore, E>): void =>
             createdId: entry.id,
             createdAt: 1000,
             startedAt: null,
-            endedAt: null
+            endedAt: null,
+            phase: null,
+            wait: null,
+            paused: null,
+            version: null,
+            key: null,
+            priority: 0,
+            parent: null,
+            origin: null,
+            place: { id: entry.id, returning: false }
           })
           expect(yield* store.run("nobody")).toBeUndefined()
         })

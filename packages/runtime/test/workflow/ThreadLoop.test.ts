@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
-import type { RoundOutcome } from "@nerve/core/wire/WorkflowRpcs"
+import { RoundOutcome } from "@nerve/core/wire/WorkflowRpcs"
 import { LogStore } from "@nerve/runtime/log/LogStore"
 import * as LogStoreMemory from "@nerve/runtime/log/LogStoreMemory"
 import {
@@ -17,7 +17,7 @@ import {
 } from "@nerve/runtime/supervision/WorkerError"
 import * as RunLog from "@nerve/runtime/workflow/RunLog"
 import * as ThreadLoop from "@nerve/runtime/workflow/ThreadLoop"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 const id = ThreadId.make("talk-1")
@@ -49,12 +49,14 @@ const converse = Effect.fnUntraced(function* (
             expect(start).toMatchObject({ threadId: id, prompt: "hello", dryRun: true })
             sent.push(steps.map((step) => step.content))
             const answer = answers[sent.length - 1] ?? ended
-            return answer._tag === "Spoke" || answer._tag === "Ended" ? Effect.succeed(answer) : Effect.fail(answer)
+            return isOutcome(answer) ? Effect.succeed(answer) : Effect.fail(answer)
           })
       })
   })
   return { loop, sent, store }
 })
+
+const isOutcome = Schema.is(RoundOutcome)
 
 const types = Effect.fnUntraced(function* (store: LogStore["Service"]) {
   return (yield* store.query({ refId: id })).map((entry) => entry.type)

@@ -7,6 +7,8 @@ import { type ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { LogEntry, LogInput } from "@nerve/core/domain/LogEntry"
 import type { RunStatus, ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import {
+  type AnswerRefused,
+  type CodeChanged,
   type ModeratorFailed,
   type RoleFailed,
   type RoundOutcome,
@@ -24,16 +26,18 @@ import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
 import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
 import * as WorkflowManager from "@nerve/runtime/workflow/WorkflowManager"
 import { WorkflowWorkers } from "@nerve/runtime/workflow/WorkflowWorkers"
-import { Context, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, type Schema, Scope, Stream } from "effect"
 import { meddledStore } from "../log/meddledStore.ts"
 
-export type RoundError = UnknownRole | RoleFailed | ModeratorFailed | WorkflowUnavailable
+export type RoundError = UnknownRole | RoleFailed | ModeratorFailed | WorkflowUnavailable | CodeChanged
 
 export interface Round {
   readonly workflow: string
   readonly incarnation: number
   readonly start: ThreadStart
   readonly steps: ReadonlyArray<ThreadMessage>
+  /** The code that the thread is to run on. */
+  readonly version?: string | undefined
 }
 
 export type Script = (round: Round) => Effect.Effect<RoundOutcome, RoundError>
@@ -53,6 +57,7 @@ export const workflowConfig = (over: Partial<WorkflowConfig> = {}): WorkflowConf
   concurrency: 1,
   overflow: "queue",
   maxQueue: 100,
+  onChange: "finish-on-old",
   ...over
 })
 
@@ -73,6 +78,8 @@ export interface World {
   hangs: boolean
   /** Whether workers know `StopRound` at all; counts for those started from now on. */
   confirms: boolean
+  /** How workers judge an answer. */
+  check: (asked: { readonly role: string; readonly answer: Schema.Json }) => Effect.Effect<Schema.Json, AnswerRefused>
   /** While true, appends fail. */
   readonly disk: { full: boolean }
   readonly events: Array<WorkerEvent<WorkflowName>>
@@ -82,7 +89,7 @@ export interface World {
   /** A daemon starts. Closing its scope is its end: nothing of it runs on. */
   readonly daemon: (config: NerveConfig, options?: WorkflowManager.Options) => Effect.Effect<Daemon, LogStoreError>
   /** Waits until the log has such an entry of the thread. */
-  readonly logged: (threadId: ThreadId, type: RunStatus | "message", round?: number) => Effect.Effect<LogEntry>
+  readonly logged: (threadId: ThreadId, type: string, round?: number) => Effect.Effect<LogEntry>
   readonly entries: (threadId: ThreadId) => Effect.Effect<ReadonlyArray<string>>
   readonly run: (
     threadId: ThreadId
@@ -125,21 +132,27 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
     }
   })
 
-  const world: Pick<World, "script" | "hangs" | "confirms"> = { script: speaks(2), hangs: false, confirms: true }
+  const world: Pick<World, "script" | "hangs" | "confirms" | "check"> = {
+    script: speaks(2),
+    hangs: false,
+    confirms: true,
+    check: ({ answer }) => Effect.succeed(answer)
+  }
 
   const spawner = yield* Layer.buildWithScope(
     FakeSpawner.layer((_, { incarnation, key }) => {
-      const RunRound = ({ start, steps }: Pick<Round, "start" | "steps">) =>
+      const RunRound = ({ start, steps, version }: Pick<Round, "start" | "steps" | "version">) =>
         Effect.suspend(() => {
-          const round = { workflow: key, incarnation, start, steps }
+          const round = { workflow: key, incarnation, start, steps, version }
           asked.push(round)
           trace.push(`ask ${start.prompt} ${steps.length + 1}`)
           return world.script(round)
         })
       const StopRound = () => Effect.suspend(() => (world.hangs ? Effect.never : Effect.succeed(true)))
+      const CheckAnswer: World["check"] = (asked) => world.check(asked)
       const options = { info: { roles: ["speaker"], problem: null } }
       return world.confirms
-        ? Worker.serve(WorkflowWorkerRpcs, { RunRound, StopRound }, options)
+        ? Worker.serve(WorkflowWorkerRpcs, { RunRound, StopRound, CheckAnswer }, options)
         : Worker.serve(WorkflowRpcs, { RunRound }, options)
     }),
     scope
@@ -219,7 +232,7 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
           return { status, exitCode, reason, rounds, crashes }
         })
       )
-  } satisfies Omit<World, "script" | "hangs" | "confirms">)
+  } satisfies Omit<World, "script" | "hangs" | "confirms" | "check">)
 })
 
 /** A gate that rounds wait at until the test opens it, and that tells when somebody waits. */

@@ -1,6 +1,6 @@
 /** How entries and runs lie in their tables, and how they come back. */
 import { type LogEntry, LogSource } from "@nerve/core/domain/LogEntry"
-import { RunStatus, type WorkflowRun } from "@nerve/core/domain/Thread"
+import { RunStatus, WorkflowRun } from "@nerve/core/domain/Thread"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -27,7 +27,10 @@ export const RUN_COLUMNS = [
   "created_id",
   "created_at",
   "started_at",
-  "ended_at"
+  "ended_at",
+  "phase",
+  "run_key",
+  "details"
 ] as const
 
 /** The last row ever appended: its id and hash. It stays when rows are deleted, so ids are not used again. */
@@ -61,7 +64,10 @@ export const runValues = (run: WorkflowRun): ReadonlyArray<unknown> => [
   run.createdId,
   run.createdAt,
   run.startedAt,
-  run.endedAt
+  run.endedAt,
+  run.phase,
+  run.key,
+  encodeDetails(run)
 ]
 
 const StoredRow = Schema.Struct({
@@ -74,6 +80,32 @@ const StoredRow = Schema.Struct({
   timestamp: Schema.Int,
   hash: Schema.String
 })
+
+/**
+ * What of a run is stored as one JSON text, because nothing is looked up by it. Frozen format: fields may
+ * be added as optional ones. A row from before has `{}`.
+ */
+const RunDetails = Schema.Struct({
+  wait: Schema.optionalKey(WorkflowRun.fields.wait),
+  paused: Schema.optionalKey(WorkflowRun.fields.paused),
+  version: Schema.optionalKey(WorkflowRun.fields.version),
+  priority: Schema.optionalKey(WorkflowRun.fields.priority),
+  parent: Schema.optionalKey(WorkflowRun.fields.parent),
+  origin: Schema.optionalKey(WorkflowRun.fields.origin),
+  place: Schema.optionalKey(WorkflowRun.fields.place)
+})
+
+/** Most runs have nothing of it most of the time, and are written often: what is not there is left out. */
+const encodeDetails = ({ origin, parent, paused, place, priority, version, wait }: WorkflowRun): string =>
+  JSON.stringify({
+    ...(wait === null ? {} : { wait }),
+    ...(paused === null ? {} : { paused }),
+    ...(version === null ? {} : { version }),
+    ...(priority === 0 ? {} : { priority }),
+    ...(parent === null ? {} : { parent }),
+    ...(origin === null ? {} : { origin }),
+    ...(place === null ? {} : { place })
+  })
 
 const RunRow = Schema.Struct({
   thread_id: ThreadId,
@@ -89,7 +121,11 @@ const RunRow = Schema.Struct({
   created_id: Schema.Int,
   created_at: Schema.Int,
   started_at: Schema.NullOr(Schema.Int),
-  ended_at: Schema.NullOr(Schema.Int)
+  ended_at: Schema.NullOr(Schema.Int),
+  // Of schema version 2; an older file that is only read does not have them.
+  phase: Schema.optionalKey(WorkflowRun.fields.phase),
+  run_key: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  details: Schema.optionalKey(Schema.fromJsonString(RunDetails))
 })
 
 /** A row as it is stored, its payload still text. */
@@ -135,7 +171,16 @@ export const decodeRuns =
           createdId: row.created_id,
           createdAt: row.created_at,
           startedAt: row.started_at,
-          endedAt: row.ended_at
+          endedAt: row.ended_at,
+          phase: row.phase ?? null,
+          key: row.run_key ?? null,
+          wait: row.details?.wait ?? null,
+          paused: row.details?.paused ?? null,
+          version: row.details?.version ?? null,
+          priority: row.details?.priority ?? 0,
+          parent: row.details?.parent ?? null,
+          origin: row.details?.origin ?? null,
+          place: row.details?.place ?? null
         })),
       onFailure: damaged(operation, "a row of workflow_runs is damaged; it can be rebuilt from the log")
     })

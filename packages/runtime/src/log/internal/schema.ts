@@ -53,6 +53,12 @@ const migrations = (sql: SqlClient.SqlClient): ReadonlyArray<ReadonlyArray<strin
     "CREATE INDEX workflow_runs_active ON workflow_runs (created_id) WHERE status IN ('queued', 'started')",
     "CREATE INDEX workflow_runs_by_workflow ON workflow_runs (workflow, created_id)",
     `INSERT INTO meta (key, value) VALUES ('head', '0 ${GENESIS}')`
+  ],
+  [
+    "ALTER TABLE workflow_runs ADD COLUMN phase TEXT",
+    "ALTER TABLE workflow_runs ADD COLUMN run_key TEXT",
+    "ALTER TABLE workflow_runs ADD COLUMN details TEXT NOT NULL DEFAULT '{}'",
+    "CREATE INDEX workflow_runs_by_key ON workflow_runs (workflow, run_key) WHERE run_key IS NOT NULL"
   ]
 ]
 
@@ -60,7 +66,7 @@ const idColumn = (sql: SqlClient.SqlClient) =>
   sql.onDialectOrElse({ sqlite: () => "INTEGER PRIMARY KEY AUTOINCREMENT", orElse: () => "BIGINT PRIMARY KEY" })
 
 /** The newest schema version that this build can read and write. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** The file was written by a newer nerve. Nothing in it was touched; a newer nerve can open it. */
 export class LogSchemaTooNew extends Schema.TaggedError<LogSchemaTooNew>()("LogSchemaTooNew", {

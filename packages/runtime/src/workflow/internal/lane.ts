@@ -6,15 +6,24 @@
  * (M13), a change that the store refuses has not happened, and ends and starts stand in the log in the
  * order in which they were decided.
  */
-import type { WorkflowConfig } from "@nerve/core/config/NerveConfig"
+import type { OnChange, WorkflowConfig } from "@nerve/core/config/NerveConfig"
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { LogInput } from "@nerve/core/domain/LogEntry"
-import type { RunOpened } from "@nerve/core/domain/RunProjection"
-import { ExitCode } from "@nerve/core/domain/Thread"
+import type { RoundRecorded, RunOpened } from "@nerve/core/domain/RunProjection"
+import {
+  ExitCode,
+  type RunStatus,
+  type ThreadPause,
+  type ThreadWait,
+  type Wait,
+  type WorkflowRun
+} from "@nerve/core/domain/Thread"
 import type * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import type { WorkflowView } from "@nerve/core/wire/ControlRpcs"
-import { WorkflowWorkerReady, type WorkflowWorkerRpcs } from "@nerve/core/wire/WorkflowRpcs"
+import { type WaitRequest, WorkflowWorkerReady, type WorkflowWorkerRpcs } from "@nerve/core/wire/WorkflowRpcs"
 import * as Admission from "@nerve/core/workflow/Admission"
+import type { Situation } from "@nerve/core/workflow/Why"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,47 +57,101 @@ export interface Options {
   /** Told after each change of who runs and who waits. */
   readonly changed: () => void
   readonly closed: () => boolean
+  /** Told that a thread waits, once that is in the log and its slot is free. */
+  readonly waits: (threadId: ThreadId, wait: ThreadWait) => Effect.Effect<void>
+  /** Told that a thread that waited has been ended meanwhile. */
+  readonly withdrawn: (threadId: ThreadId, wait: ThreadWait) => Effect.Effect<void>
   /** Owns what must go on when its caller goes away: kills and drains. */
   readonly scope: Scope.Scope
 }
 
-/** A run that an earlier daemon left active. */
+/** A run that an earlier daemon left active, and what was asked for. */
 export interface Leftover {
-  readonly threadId: ThreadId
-  readonly started: boolean
+  readonly run: WorkflowRun
   readonly opened: RunOpened
 }
 
+/** How a thread is ended from outside. */
+export interface End {
+  readonly status: "killed" | "interrupted" | "failed"
+  readonly exitCode: number
+  readonly reason: string
+}
+
+/** What became of a newcomer. */
+export interface Admitted {
+  readonly threadId: ThreadId
+  readonly status: RunStatus
+  /** It was there already, by its key. */
+  readonly existing?: boolean
+}
+
+/** Why a thread is not in the state that was asked for; undefined when it is. */
+export type Refusal = "unknown" | "ending" | "paused" | "not-paused" | undefined
+
 export interface Lane {
-  /** What became of the newcomer; undefined when the workflow has been removed meanwhile. */
+  /**
+   * What became of the newcomer; undefined when the workflow has been removed meanwhile. `copied` are
+   * rounds that it begins with, recorded together with it.
+   */
   readonly admit: (
     threadId: ThreadId,
-    opened: RunOpened
-  ) => Effect.Effect<"started" | "queued" | "dropped" | undefined, LogStoreError>
+    opened: RunOpened,
+    copied?: ReadonlyArray<LogInput>
+  ) => Effect.Effect<Admitted | undefined, LogStoreError>
   /** A thread's loop has ended. */
   readonly over: (threadId: ThreadId, outcome: ThreadOutcome) => Effect.Effect<void>
-  readonly kill: (threadId: ThreadId) => Effect.Effect<boolean, LogStoreError>
+  /** Whether this ended it; answers when it has stopped. */
+  readonly kill: (threadId: ThreadId, end: End) => Effect.Effect<boolean, LogStoreError>
+  readonly pause: (threadId: ThreadId, reason: string) => Effect.Effect<Refusal, LogStoreError>
+  readonly resume: (threadId: ThreadId, newCode: boolean) => Effect.Effect<Refusal, LogStoreError>
+  /** Takes up a thread that had ended; false when it is here already, or the workflow has been removed. */
+  readonly retry: (threadId: ThreadId, opened: RunOpened) => Effect.Effect<boolean, LogStoreError>
+  /** Records the round that a thread waits for; false when it does not wait for it any more. */
+  readonly settle: (threadId: ThreadId, round: number, recorded: RoundRecorded) => Effect.Effect<boolean, LogStoreError>
+  /** What a thread waits for. */
+  readonly waitOf: (threadId: ThreadId) => ThreadWait | undefined
+  /** Whether a thread is to hold still before its next round. */
+  readonly halted: (threadId: ThreadId) => boolean
+  /** Done when the thread has ended; at once when it is not here. */
+  readonly gone: (threadId: ThreadId) => Effect.Effect<void>
   readonly recover: (leftovers: ReadonlyArray<Leftover>) => Effect.Effect<void, LogStoreError>
   readonly configure: (config: WorkflowConfig) => Effect.Effect<void>
   readonly remove: Effect.Effect<void>
   readonly drainAndRespawn: Effect.Effect<void>
   readonly drainWhenIdle: Effect.Effect<void>
+  /** Rounds in flight are finished, the next ones go to a new worker. */
+  readonly replaceWorker: Effect.Effect<void>
+  /** Does what the config says of threads whose code has changed. */
+  readonly codeChanged: Effect.Effect<void>
   readonly reset: Effect.Effect<void>
+  /** Starts nothing until resumed; whether that is new. */
+  readonly hold: (reason: string) => Effect.Effect<boolean, LogStoreError>
+  readonly release: Effect.Effect<boolean, LogStoreError>
   readonly onEvent: (event: WorkerEvent<WorkflowName>) => Effect.Effect<void>
   readonly has: (threadId: ThreadId) => boolean
   readonly isIdle: () => boolean
+  readonly onChange: () => OnChange
   readonly view: () => WorkflowView
+  /** Where a thread is among the others, for an explanation. */
+  readonly situation: (threadId: ThreadId) => Situation
 }
 
 type Input = Admission.Input<ThreadId>
 type Action = Admission.Action<ThreadId>
 
-/** A thread that is active or queued. */
+/** A thread that is active, queued or parked. */
 interface Thread {
   readonly opened: RunOpened
   /** Set when its end is in the log; it keeps its slot until it has really stopped. */
-  end: "killed" | "interrupted" | undefined
-  /** Done when it is neither active nor queued any more. */
+  end: End["status"] | undefined
+  /** What it waits for, since when. */
+  wait: ThreadWait | undefined
+  /** Why it holds still, or will once its round in flight is over. */
+  paused: Pick<ThreadPause, "by" | "reason"> | undefined
+  /** The place that it had in the queue when it was paused there. */
+  place: Admission.Rank | undefined
+  /** Done when it is neither active, queued nor parked any more. */
   readonly gone: Deferred.Deferred<void>
 }
 
@@ -111,8 +174,16 @@ export const make = (options: Options): Lane => {
   /** Why the worker was given up. */
   let givenUp: string | undefined
   let drain: Drain | undefined
+  /** Why nothing is started, when somebody asked for that. */
+  let held: string | undefined
+  /** Of the last arrival in the queue. Log ids at first, so that who is recovered goes before who comes. */
+  let order = 0
 
-  const hold = (): Admission.Hold => (givenUp !== undefined ? "given-up" : drain !== undefined ? "drain" : "none")
+  const hold = (): Admission.Hold => {
+    if (givenUp !== undefined) return "given-up"
+    if (held !== undefined) return "paused"
+    return drain === undefined ? "none" : "drain"
+  }
 
   // --- the one way to change ---------------------------------------------------------------------
 
@@ -124,27 +195,29 @@ export const make = (options: Options): Lane => {
   const locked = <A, E>(change: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     lock.withPermit(Effect.uninterruptible(Effect.suspend(() => (options.closed() ? Effect.interrupt : change))))
 
-  /** Decide, append, take over, act. Only under the lock. `fresh` is what the newcomer is about. */
+  /** Decide, append, take over, act. Only under the lock. */
   const change = Effect.fnUntraced(function* (
     input: Input,
-    more: { readonly first?: LogInput; readonly fresh?: RunOpened } = {}
+    more: More = {}
   ): Effect.fn.Return<ReadonlyArray<Action>, LogStoreError> {
     const decision = Admission.decide(state, input, { ...config, hold: hold() })
-    const entries = decision.actions.flatMap((action) => entryOf(action, input, more.fresh) ?? [])
-    const all = more.first === undefined ? entries : [more.first, ...entries]
+    const entries = decision.actions.flatMap((action) => entryOf(action, input, more) ?? [])
+    const isIn = decision.actions.some(({ _tag }) => _tag === "Start" || _tag === "Enqueue")
+    const all = [...(more.first ?? []), ...entries, ...(isIn ? (more.copied ?? []) : [])]
     if (all.length > 0) yield* store.appendAll(all)
     state = decision.state
-    if (input._tag === "Triggered" && more.fresh !== undefined) keep(input.id, more.fresh)
+    if (more.fresh !== undefined && "id" in input) keep(input.id, more.fresh)
     if (input._tag === "Ended") forget(input.id)
-    for (const action of decision.actions) yield* act(action, input)
+    more.once?.()
+    for (const action of decision.actions) yield* act(action, input, more)
     yield* settled
     return decision.actions
   })
 
-  const entryOf = (action: Action, input: Input, fresh: RunOpened | undefined): LogInput | undefined => {
+  const entryOf = (action: Action, input: Input, more: More): LogInput | undefined => {
     const { id } = action
     const thread = known.get(id)
-    const opened = thread?.opened ?? fresh
+    const opened = more.fresh ?? thread?.opened
     switch (action._tag) {
       case "Start":
         return opened && RunLog.started(id, opened)
@@ -160,33 +233,43 @@ export const make = (options: Options): Lane => {
           `the queue is full (max_queue ${config.maxQueue}) and this was the oldest in it`
         )
       case "Withdraw":
-        return input._tag === "Removed" ? interruptedBy(id, removal) : killed(id, "killed while queued")
+        return endedBy(id, endOf(input, more))
       case "Stop":
-        if (thread?.end !== undefined) return undefined
-        return input._tag === "Removed" ? interruptedBy(id, removal) : killed(id, "killed on request")
+        return thread?.end === undefined ? endedBy(id, endOf(input, more)) : undefined
       case "Resume":
         return undefined
     }
   }
 
-  const act = (action: Action, input: Input): Effect.Effect<void> => {
+  const act = (action: Action, input: Input, more: More): Effect.Effect<void> => {
     switch (action._tag) {
       case "Start":
       case "Resume":
         return threads.run(action.id)
       case "Reject":
       case "Drop":
-      case "Withdraw":
         return Effect.sync(() => forget(action.id))
+      case "Withdraw": {
+        const wait = known.get(action.id)?.wait
+        forget(action.id)
+        return wait === undefined ? Effect.void : options.withdrawn(action.id, wait)
+      }
       case "Stop":
-        return stopActive(action.id, input._tag === "Removed" ? "interrupted" : "killed")
+        return stopActive(action.id, endOf(input, more).status)
       case "Enqueue":
         return Effect.void
     }
   }
 
-  const keep = (threadId: ThreadId, opened: RunOpened) => {
-    known.set(threadId, { opened, end: undefined, gone: Deferred.makeUnsafe() })
+  const keep = (threadId: ThreadId, opened: RunOpened, run?: WorkflowRun) => {
+    known.set(threadId, {
+      opened,
+      end: undefined,
+      wait: run?.wait ?? undefined,
+      paused: run?.paused ?? undefined,
+      place: run === undefined ? undefined : placeOf(run),
+      gone: Deferred.makeUnsafe()
+    })
   }
 
   const forget = (threadId: ThreadId) => {
@@ -203,6 +286,8 @@ export const make = (options: Options): Lane => {
         return `all slots are taken (concurrency ${config.concurrency}) and the queue has no places (max_queue 0)`
       case "given-up":
         return `the workflow's worker was given up: ${givenUp ?? ""}`
+      case "paused":
+        return `the workflow is paused: ${held ?? ""}`
     }
   }
 
@@ -219,43 +304,173 @@ export const make = (options: Options): Lane => {
   // --- the ends of threads -----------------------------------------------------------------------
 
   const over = Effect.fnUntraced(function* (threadId: ThreadId, outcome: ThreadOutcome) {
-    const end = RunLog.ofOutcome(threadId, outcome)
-    if (end === undefined) {
-      return yield* Effect.logWarning(
-        "the worker was stopped under a thread; the thread goes on at the next start",
-        threadId
-      )
+    switch (outcome._tag) {
+      case "Stopped":
+        return yield* Effect.logWarning(
+          "the worker was stopped under a thread; the thread goes on at the next start",
+          threadId
+        )
+      case "Halted":
+        return yield* untilStored(locked(halt(threadId)))
+      case "Pauses":
+        return yield* untilStored(locked(holdStill(threadId, outcome)))
+      case "Waits":
+        return yield* untilStored(locked(wait(threadId, outcome)))
     }
+    const end = RunLog.ofOutcome(threadId, outcome)
+    if (end === undefined) return
     // Known before the slot is free, so that nobody is started into a refusal.
     if (outcome._tag === "GivenUp" && givenUp === undefined && (yield* info).state === "given-up") {
       givenUp = outcome.reason
     }
     yield* untilStored(
       locked(
-        Effect.suspend(() =>
-          // Whoever has ended it meanwhile frees its slot, too.
-          known.get(threadId)?.end === undefined && known.has(threadId)
-            ? change({ _tag: "Ended", id: threadId }, { first: end })
-            : Effect.void
-        )
+        Effect.suspend(() => (isLive(threadId) ? change({ _tag: "Ended", id: threadId }, { first: [end] }) : none))
       )
     )
   })
 
+  /** Whoever has ended it meanwhile frees its slot, too. */
+  const isLive = (threadId: ThreadId): boolean => known.has(threadId) && known.get(threadId)?.end === undefined
+
+  // --- waits and pauses --------------------------------------------------------------------------
+
+  const wait = Effect.fnUntraced(function* (
+    threadId: ThreadId,
+    { request, role, round, version }: Extract<ThreadOutcome, { readonly _tag: "Waits" }>
+  ) {
+    const thread = known.get(threadId)
+    if (thread === undefined || thread.end !== undefined) return
+    const since = yield* Clock.currentTimeMillis
+    const recorded = { round, role, wait: dated(request, since), ...(version === null ? {} : { version }) }
+    const waits = { round, role, wait: recorded.wait, since }
+    yield* change(
+      { _tag: "Parked", id: threadId },
+      {
+        first: [RunLog.waiting(threadId, recorded)],
+        once: () => {
+          thread.wait = waits
+        }
+      }
+    )
+    yield* options.waits(threadId, waits)
+  })
+
+  /** The thread's own reason to hold still. */
+  const holdStill = Effect.fnUntraced(function* (
+    threadId: ThreadId,
+    { by, reason }: Extract<ThreadOutcome, { readonly _tag: "Pauses" }>
+  ) {
+    const thread = known.get(threadId)
+    if (thread === undefined || thread.end !== undefined) return
+    yield* change(
+      { _tag: "Parked", id: threadId },
+      {
+        first: [RunLog.paused(threadId, { by, reason })],
+        once: () => {
+          thread.paused = { by, reason }
+        }
+      }
+    )
+  })
+
+  /** It was asked to, and has finished its round. */
+  const halt = Effect.fnUntraced(function* (threadId: ThreadId) {
+    if (!isLive(threadId)) return
+    // Resumed in between: it keeps its slot and goes on.
+    if (known.get(threadId)?.paused === undefined) return yield* threads.run(threadId)
+    yield* change({ _tag: "Parked", id: threadId })
+  })
+
+  const pause = (threadId: ThreadId, reason: string) =>
+    locked(
+      Effect.gen(function* (): Effect.fn.Return<Refusal, LogStoreError> {
+        const thread = known.get(threadId)
+        if (thread === undefined) return "unknown"
+        if (thread.end !== undefined) return "ending"
+        if (thread.paused !== undefined) return "paused"
+        const first = [RunLog.paused(threadId, { by: "request", reason })]
+        const place = state.queue.find(({ id }) => id === threadId)
+        if (place === undefined) yield* store.appendAll(first)
+        else yield* change({ _tag: "Parked", id: threadId }, { first })
+        thread.place = place
+        thread.paused = { by: "request", reason }
+        return undefined
+      })
+    )
+
+  const resume = (threadId: ThreadId, newCode: boolean) =>
+    locked(
+      Effect.gen(function* (): Effect.fn.Return<Refusal, LogStoreError> {
+        const thread = known.get(threadId)
+        if (thread === undefined) return "unknown"
+        if (thread.end !== undefined) return "ending"
+        if (thread.paused === undefined) return "not-paused"
+        const adopts = newCode || thread.paused.by === "code"
+        const first = [RunLog.resumed(threadId, { newCode: adopts, reason: thread.paused.reason })]
+        const once = () => {
+          thread.paused = undefined
+          thread.place = undefined
+        }
+        // It still runs, or still waits: then there is no slot to ask for.
+        if (state.active.has(threadId) || thread.wait !== undefined) {
+          yield* store.appendAll(first)
+          once()
+        } else {
+          yield* change({ _tag: "Returned", id: threadId, ...rankOf(thread) }, { first, once })
+        }
+        return undefined
+      })
+    )
+
+  const settle = (threadId: ThreadId, round: number, recorded: RoundRecorded) =>
+    locked(
+      Effect.gen(function* () {
+        const thread = known.get(threadId)
+        if (thread === undefined || thread.end !== undefined || thread.wait?.round !== round) return false
+        const first = [RunLog.message(threadId, round, recorded)]
+        const once = () => {
+          thread.wait = undefined
+        }
+        if (thread.paused === undefined) {
+          yield* change({ _tag: "Returned", id: threadId, ...rankOf(thread) }, { first, once })
+        } else {
+          yield* store.appendAll(first)
+          once()
+        }
+        return true
+      })
+    )
+
+  const rankOf = ({ opened, place }: Pick<Thread, "opened" | "place">): Admission.Rank =>
+    place ?? { priority: opened.priority ?? 0, returning: true, order: ++order }
+
+  const retry = (threadId: ThreadId, opened: RunOpened) =>
+    locked(
+      Effect.suspend(() => {
+        if (removed || known.has(threadId)) return Effect.succeed(false)
+        const first = [RunLog.retried(threadId, { maxRounds: opened.maxRounds, reason: "retried on request" })]
+        const rank = rankOf({ opened, place: undefined })
+        return Effect.as(change({ _tag: "Returned", id: threadId, ...rank }, { first, fresh: opened }), true)
+      })
+    )
+
+  // --- stopping ----------------------------------------------------------------------------------
+
   /** Marks the end, which is in the log already, and has the thread stopped in the background. */
-  const stopActive = (threadId: ThreadId, end: "killed" | "interrupted"): Effect.Effect<void> =>
+  const stopActive = (threadId: ThreadId, end: End["status"], confirm = true): Effect.Effect<void> =>
     Effect.suspend(() => {
       const thread = known.get(threadId)
       if (thread === undefined || thread.end !== undefined) return Effect.void
       thread.end = end
-      return Effect.asVoid(Effect.forkIn(stop(threadId, end), scope))
+      return Effect.asVoid(Effect.forkIn(stop(threadId, confirm), scope))
     })
 
-  const stop = Effect.fnUntraced(function* (threadId: ThreadId, end: "killed" | "interrupted") {
+  const stop = Effect.fnUntraced(function* (threadId: ThreadId, confirm: boolean) {
     // Interrupting the loop cancels its call in the worker.
     yield* threads.interrupt(threadId)
-    // An interrupted thread's worker is about to be replaced; a killed one's goes on serving others.
-    if (end === "killed") yield* confirmStopped(threadId)
+    // Unless its worker is about to be replaced: then nobody else is served by it.
+    if (confirm) yield* confirmStopped(threadId)
     yield* untilStored(locked(change({ _tag: "Ended", id: threadId })))
   })
 
@@ -292,40 +507,82 @@ export const make = (options: Options): Lane => {
 
   // --- what the manager asks ---------------------------------------------------------------------
 
-  const admit: Lane["admit"] = (threadId, opened) =>
+  const admit: Lane["admit"] = (threadId, opened, copied = []) =>
     locked(
-      Effect.suspend(() => {
-        if (removed) return Effect.undefined
-        return Effect.map(change({ _tag: "Triggered", id: threadId }, { fresh: opened }), (actions) => {
-          // The newcomer's action is the last: those dropped for it come first.
-          switch (actions.at(-1)?._tag) {
-            case "Start":
-              return "started"
-            case "Enqueue":
-              return "queued"
-            default:
-              return "dropped"
-          }
-        })
+      Effect.gen(function* (): Effect.fn.Return<Admitted | undefined, LogStoreError> {
+        if (removed) return undefined
+        const existing = opened.key === undefined ? undefined : yield* byKey(opened.key)
+        if (existing !== undefined) return { threadId: existing.threadId, status: existing.status, existing: true }
+        const input = { _tag: "Triggered", id: threadId, priority: opened.priority ?? 0, order: ++order } as const
+        const actions = yield* change(input, { fresh: opened, copied })
+        // The newcomer's action is the last: those dropped for it come first.
+        switch (actions.at(-1)?._tag) {
+          case "Start":
+            return { threadId, status: "started" }
+          case "Enqueue":
+            return { threadId, status: "queued" }
+          default:
+            return { threadId, status: "dropped" }
+        }
       })
     )
 
-  const kill = Effect.fnUntraced(function* (threadId: ThreadId) {
+  /** The thread that has this key. One that was dropped never ran: asking again is what its caller should do. */
+  const byKey = (key: string): Effect.Effect<WorkflowRun | undefined, LogStoreError> =>
+    Effect.map(store.runs({ workflow, key, limit: 1 }), ([run]) => (run?.status === "dropped" ? undefined : run))
+
+  const kill = Effect.fnUntraced(function* (threadId: ThreadId, end: End) {
     const thread = known.get(threadId)
-    const [action] = yield* locked(change({ _tag: "Killed", id: threadId }))
+    const [action] = yield* locked(change({ _tag: "Killed", id: threadId }, { end }))
     if (thread === undefined || action === undefined) return false
     yield* Deferred.await(thread.gone)
-    return action._tag === "Withdraw" || thread.end === "killed"
+    return action._tag === "Withdraw" || thread.end === end.status
   })
 
   const recover = (leftovers: ReadonlyArray<Leftover>) =>
     locked(
-      Effect.suspend(() => {
-        for (const { opened, threadId } of leftovers) keep(threadId, opened)
-        const ids = (started: boolean) => leftovers.filter((one) => one.started === started).map((one) => one.threadId)
-        return Effect.asVoid(change({ _tag: "Recovered", started: ids(true), queued: ids(false) }))
+      Effect.gen(function* () {
+        for (const { opened, run } of leftovers) {
+          keep(run.threadId, opened, run)
+          order = Math.max(order, run.place?.id ?? run.createdId)
+        }
+        const [pausing] = yield* store.query({ source: "kernel", refId: workflow, order: "desc", limit: 1 })
+        if (pausing?.type === PAUSED) held = reasonOf(pausing.payload)
+        const still = leftovers.filter(({ run }) => run.phase !== null)
+        const going = leftovers.filter(({ run }) => run.phase === null)
+        yield* change({
+          _tag: "Recovered",
+          started: going.filter(({ run }) => run.status === "started").map(({ run }) => run.threadId),
+          queued: going
+            .filter(({ run }) => run.status === "queued")
+            .map(({ run }) => ({ id: run.threadId, ...(placeOf(run) ?? { ...unplaced, order: run.createdId }) })),
+          parked: still.map(({ run }) => run.threadId)
+        })
       })
     )
+
+  /** One that is asked for while the workflow is paused waits; who is active goes on. */
+  const holdStarts = (reason: string) =>
+    locked(
+      Effect.gen(function* () {
+        const isNew = held === undefined
+        if (isNew || held !== reason) yield* store.append(ofWorkflow(PAUSED, workflow, reason))
+        held = reason
+        options.changed()
+        return isNew
+      })
+    )
+
+  const release = locked(
+    Effect.gen(function* () {
+      if (held === undefined) return false
+      const before = held
+      yield* store.append(ofWorkflow(RESUMED, workflow, ""))
+      held = undefined
+      yield* Effect.onError(change({ _tag: "LimitsChanged" }), () => Effect.sync(() => (held = before)))
+      return true
+    })
+  )
 
   const configure = (next: WorkflowConfig) =>
     Effect.suspend(() => {
@@ -381,8 +638,8 @@ export const make = (options: Options): Lane => {
 
   const interruptAll = Effect.gen(function* () {
     const running = [...state.active].filter((id) => known.get(id)?.end === undefined)
-    if (running.length > 0) yield* store.appendAll(running.map((id) => interruptedBy(id, replacement)))
-    for (const id of running) yield* stopActive(id, "interrupted")
+    if (running.length > 0) yield* store.appendAll(running.map((id) => endedBy(id, interruption(replacement))))
+    for (const id of running) yield* stopActive(id, "interrupted", false)
     yield* settled
   })
 
@@ -397,6 +654,21 @@ export const make = (options: Options): Lane => {
     drain = undefined
     yield* limitsChanged
     yield* Deferred.succeed(current.done, undefined)
+  })
+
+  const replaceWorker = Effect.suspend(() =>
+    givenUp === undefined ? runtime.drain(workflow, options.stop) : Effect.andThen(revive, Effect.asVoid(limitsChanged))
+  )
+
+  const codeChanged = Effect.suspend(() => {
+    switch (config.onChange) {
+      case "finish-on-old":
+        return drainWhenIdle
+      case "resume-on-new-code":
+        return replaceWorker
+      case "interrupt":
+        return drainAndRespawn
+    }
   })
 
   /** Goes on when the caller goes away. Starts at once, so that a hold counts from the call. */
@@ -431,6 +703,9 @@ export const make = (options: Options): Lane => {
     maxQueue: config.maxQueue,
     active: state.active.size,
     queued: state.queue.length,
+    waiting: state.parked.size,
+    onChange: config.onChange,
+    paused: held ?? null,
     roles: ready?.roles ?? [],
     problem:
       givenUp === undefined
@@ -447,18 +722,100 @@ export const make = (options: Options): Lane => {
     admit,
     over,
     kill,
+    pause,
+    resume,
+    retry,
+    settle,
+    waitOf: (threadId) => known.get(threadId)?.wait,
+    halted: (threadId) => known.get(threadId)?.paused !== undefined,
+    gone: (threadId) => {
+      const thread = known.get(threadId)
+      return thread === undefined ? Effect.void : Deferred.await(thread.gone)
+    },
     recover,
     configure,
     remove: inBackground(remove),
     drainAndRespawn: inBackground(drainAndRespawn),
     drainWhenIdle: inBackground(drainWhenIdle),
+    replaceWorker: inBackground(replaceWorker),
+    codeChanged: inBackground(codeChanged),
     reset: inBackground(reset),
+    hold: holdStarts,
+    release,
     onEvent,
     has: (threadId) => known.has(threadId),
     isIdle: () => Admission.isIdle(state, hold()),
-    view
+    onChange: () => config.onChange,
+    view,
+    situation: (threadId) => ({
+      hold: hold(),
+      holdReason: givenUp ?? held ?? "",
+      active: state.active.size,
+      concurrency: config.concurrency,
+      ahead: state.queue.findIndex(({ id }) => id === threadId),
+      stopping: known.get(threadId)?.end !== undefined,
+      atWork: state.active.has(threadId)
+    })
   }
 }
+
+/** What a change writes and does besides what follows from the decision. */
+interface More {
+  /** Entries before those of the decision. */
+  readonly first?: ReadonlyArray<LogInput>
+  /** What a thread that is new here is about. */
+  readonly fresh?: RunOpened
+  /** Entries after those of the decision, unless the thread is turned away. */
+  readonly copied?: ReadonlyArray<LogInput>
+  /** How a kill ends the thread. */
+  readonly end?: End
+  /** Run once it is in the log. */
+  readonly once?: () => void
+}
+
+const none = Effect.succeed<ReadonlyArray<Action>>([])
+
+const endOf = (input: Input, more: More): End =>
+  more.end ?? (input._tag === "Removed" ? interruption(removal) : killedOnRequest)
+
+const endedBy = (threadId: ThreadId, { exitCode, reason, status }: End): LogInput =>
+  RunLog.ended(threadId, status, exitCode, reason)
+
+/** What its worker asks to wait for, with the times that follow from now. */
+const dated = (request: WaitRequest, now: number): Wait => {
+  switch (request._tag) {
+    case "Approval": {
+      const { question, schema, timeoutMs } = request
+      return { _tag: "Approval", question, schema, until: timeoutMs === null ? null : Math.round(now + timeoutMs) }
+    }
+    case "Sleep":
+      return { _tag: "Sleep", until: Math.round(request.until ?? now + (request.durationMs ?? 0)) }
+    case "Child":
+      return request
+  }
+}
+
+/** What a run that was queued before there were places goes by. */
+const unplaced = { priority: 0, returning: false } as const
+
+const placeOf = ({ place, priority, status }: WorkflowRun): Admission.Rank | undefined =>
+  place === null || status !== "queued" ? undefined : { priority, returning: place.returning, order: place.id }
+
+/** Types of the entries that say whether a workflow is paused; source `kernel`, about the workflow. */
+const PAUSED = "workflow-paused"
+const RESUMED = "workflow-resumed"
+
+const ofWorkflow = (type: string, workflow: WorkflowName, reason: string): LogInput => ({
+  source: "kernel",
+  type,
+  refId: workflow,
+  payload: { reason }
+})
+
+const reasonOf = (payload: Schema.Json): string =>
+  typeof payload === "object" && payload !== null && "reason" in payload && typeof payload.reason === "string"
+    ? payload.reason
+    : ""
 
 const decodeReady = Schema.decodeUnknownOption(Schema.toCodecJson(WorkflowWorkerReady))
 
@@ -466,8 +823,14 @@ const removal = "the workflow left the config"
 
 const replacement = "the workflow's worker was replaced"
 
-const interruptedBy = (threadId: ThreadId, reason: string): LogInput =>
-  RunLog.ended(threadId, "interrupted", ExitCode.interrupted, reason)
+/** The worker was replaced, or the workflow left the config. */
+export const interruption = (reason: string): End => ({
+  status: "interrupted",
+  exitCode: ExitCode.interrupted,
+  reason
+})
 
-const killed = (threadId: ThreadId, reason: string): LogInput =>
-  RunLog.ended(threadId, "killed", ExitCode.killed, reason)
+/** On request. */
+export const killing = (reason: string): End => ({ status: "killed", exitCode: ExitCode.killed, reason })
+
+const killedOnRequest = killing("killed on request")
