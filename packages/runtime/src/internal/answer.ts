@@ -2,17 +2,10 @@
  * What a worker's answer to a call means to its caller: decoded, or a typed error that says why not.
  */
 import type * as Frame from "@nerve/core/wire/Frame"
-import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Settlement } from "../supervision/CallTable.ts"
 import { ProtocolViolation, WorkerStopped } from "../supervision/WorkerError.ts"
-import type * as rpcCodec from "./rpcCodec.ts"
-
-/** Why a value does not fit its Schema, in words. */
-export const detail = (cause: Cause.Cause<unknown>): string => {
-  const fail = cause.reasons.find(Cause.isFailReason)
-  return fail === undefined ? Cause.pretty(cause) : String(fail.error)
-}
+import * as rpcCodec from "./rpcCodec.ts"
 
 /** A defect that crossed the process: an Error again, with the stack it had there. */
 const revive = (defect: Frame.DefectFrame): Error => {
@@ -31,13 +24,13 @@ export const toExit = (key: string, codec: rpcCodec.RpcCodec, frame: Settlement)
       const decoded = codec.decodeSuccess(frame.value)
       return Exit.isSuccess(decoded)
         ? decoded
-        : violation(`the answer does not fit its Schema: ${detail(decoded.cause)}`)
+        : violation(`the answer does not fit its Schema: ${rpcCodec.detail(decoded.cause)}`)
     }
     case "fail": {
       const decoded = codec.decodeError(frame.error)
       return Exit.isSuccess(decoded)
         ? Exit.fail(decoded.value)
-        : violation(`the error does not fit its Schema: ${detail(decoded.cause)}`)
+        : violation(`the error does not fit its Schema: ${rpcCodec.detail(decoded.cause)}`)
     }
     case "die":
       return Exit.die(revive(frame.defect))

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import type { CallOptions, WorkerClient } from "../ipc/WorkerClient.ts"
 import type { CallTable, PendingCall } from "../supervision/CallTable.ts"
 import { CallTimeout, ProtocolViolation, type WorkerError } from "../supervision/WorkerError.ts"
-import { detail, toExit } from "./answer.ts"
+import { toExit } from "./answer.ts"
 import * as rpcCodec from "./rpcCodec.ts"
 
 /** Where calls go. Looked up at each call, because a key's table changes when it is evicted. */
@@ -39,7 +39,7 @@ const request = (
           new ProtocolViolation({
             key: target.key,
             method: codec.method,
-            detail: `the payload does not fit its Schema: ${detail(encoded.cause)}`
+            detail: `the payload does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`
           })
         )
       )
@@ -81,7 +81,7 @@ const stream = (target: Target, codec: rpcCodec.RpcCodec, payload: unknown): Str
       const encoded = codec.encodePayload(payload)
       if (Exit.isFailure(encoded)) {
         return Stream.fail(
-          new ProtocolViolation({ key: target.key, method: codec.method, detail: detail(encoded.cause) })
+          new ProtocolViolation({ key: target.key, method: codec.method, detail: rpcCodec.detail(encoded.cause) })
         )
       }
       // Unbounded is bounded here: a worker that sends more chunks than its window fails the stream.
@@ -119,7 +119,7 @@ const stream = (target: Target, codec: rpcCodec.RpcCodec, payload: unknown): Str
             const decoded = codec.decodeSuccess(value)
             if (Exit.isFailure(decoded)) {
               return Effect.fail(
-                new ProtocolViolation({ key: target.key, method: codec.method, detail: detail(decoded.cause) })
+                new ProtocolViolation({ key: target.key, method: codec.method, detail: rpcCodec.detail(decoded.cause) })
               )
             }
             items.push(decoded.value)

@@ -163,7 +163,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
       codec.method,
       Exit.isSuccess(encoded)
         ? { t: "done", id, value: encoded.value }
-        : { t: "die", id, defect: defectFrame(`the answer does not fit its Schema: ${issueText(encoded.cause)}`) }
+        : { t: "die", id, defect: defectFrame(`the answer does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`) }
     )
   }
 
@@ -179,7 +179,11 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
     }
     const decoded = codec.decodePayload(payload)
     if (Exit.isFailure(decoded)) {
-      return reply(channel, method, { t: "reject", id, detail: `payload of ${method}: ${issueText(decoded.cause)}` })
+      return reply(channel, method, {
+        t: "reject",
+        id,
+        detail: `payload of ${method}: ${rpcCodec.detail(decoded.cause)}`
+      })
     }
     const effect = start(handler, decoded.value, codec, id)
     if (Exit.isExit(effect)) return answer(codec, id, effect)
@@ -232,11 +236,6 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
   yield* stopped.await
   yield* Fiber.interruptAll([...running.values()])
 })
-
-const issueText = (cause: Cause.Cause<unknown>): string => {
-  const fail = cause.reasons.find(Cause.isFailReason)
-  return fail === undefined ? Cause.pretty(cause) : String(fail.error)
-}
 
 /** How many chunks of a stream may still be sent before the reader must ask for more. */
 interface StreamWindow {
@@ -295,7 +294,8 @@ const runStream = <R>(
       const values: Array<unknown> = []
       for (const item of items) {
         const encoded = codec.encodeSuccess(item)
-        if (Exit.isFailure(encoded)) return Effect.die(`an item does not fit its Schema: ${issueText(encoded.cause)}`)
+        if (Exit.isFailure(encoded))
+          return Effect.die(`an item does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`)
         values.push(encoded.value)
       }
       return sendChunk(values)

@@ -9,7 +9,7 @@ import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
-import { detail, toExit } from "../../internal/answer.ts"
+import { toExit } from "../../internal/answer.ts"
 import * as rpcCodec from "../../internal/rpcCodec.ts"
 import type { Settlement } from "../CallTable.ts"
 import type { PoolError } from "../PoolError.ts"
@@ -45,7 +45,7 @@ const encode = (name: string, codec: rpcCodec.RpcCodec, payload: unknown): Exit.
   const encoded = codec.encodePayload(payload)
   return Exit.isSuccess(encoded)
     ? encoded
-    : violation(name, codec.method, `the payload does not fit its Schema: ${detail(encoded.cause)}`)
+    : violation(name, codec.method, `the payload does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`)
 }
 
 const ignoreChunk = () => {}
@@ -112,7 +112,7 @@ const stream = <Job>(
           const items: Array<unknown> = []
           for (const value of values) {
             const decoded = codec.decodeSuccess(value)
-            if (Exit.isFailure(decoded)) return violation(worker, codec.method, detail(decoded.cause))
+            if (Exit.isFailure(decoded)) return violation(worker, codec.method, rpcCodec.detail(decoded.cause))
             items.push(decoded.value)
           }
           return Effect.succeed(items)
