@@ -8,6 +8,9 @@
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as LogStoreSql from "@nerve/runtime/log/LogStoreSql"
 import { LogStore, LogStoreError } from "@nerve/runtime/log/LogStore"
+import { TickHistory } from "@nerve/runtime/sense/TickHistory"
+import * as TickHistorySql from "@nerve/runtime/sense/TickHistorySql"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -70,6 +73,25 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (file: string): Layer.Layer<LogStore, StoreOpenFailed> =>
   Layer.effect(LogStore, make(file)).pipe(Layer.provide(Reactivity.layer))
 
+/** What a daemon keeps in its file: the log, and beside it the history of the senses' ticks. */
+export const layerWithTicks = (file: string): Layer.Layer<LogStore | TickHistory, StoreOpenFailed> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const sql = yield* makeClient(file)
+      const { check } = yield* watchFile(file)
+      return yield* withTicks(file, sql, { guard: check })
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+/** The same for reading only; no ticks when no daemon has recorded any there. */
+export const layerReadOnlyWithTicks = (file: string): Layer.Layer<LogStore | TickHistory, StoreOpenFailed> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      yield* attempt(file, () => statSync(file))
+      return yield* withTicks(file, yield* openFile(file, true), { readOnly: true })
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
 /**
  * Opens an existing store for reading, for when no daemon runs: nothing is created or migrated, appends
  * fail, and `follow` yields nothing that another process writes later.
@@ -125,6 +147,19 @@ const openStore = (file: string, sql: SqlClient.SqlClient, options: LogStoreSql.
       LogStoreError: (error) => Effect.fail(failure(file, error))
     })
   )
+
+const withTicks = Effect.fnUntraced(function* (
+  file: string,
+  sql: SqlClient.SqlClient,
+  options: LogStoreSql.Options & TickHistorySql.Options
+) {
+  const log = yield* openStore(file, sql, options)
+  const ticks = yield* TickHistorySql.make(options).pipe(
+    Effect.provideService(SqlClient.SqlClient, sql),
+    Effect.mapError((error) => failure(file, error))
+  )
+  return Context.make(LogStore, log).pipe(Context.add(TickHistory, ticks))
+})
 
 /** A check that fails once `file` is no longer the file that was opened. It runs inside each transaction. */
 const watchFile = Effect.fnUntraced(function* (file: string) {
