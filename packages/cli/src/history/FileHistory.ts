@@ -4,6 +4,7 @@
 import { StoreUnavailable, UnknownThread } from "@nerve/core/wire/ControlRpcs"
 import * as LogStoreSqlite from "@nerve/node/sqlite/LogStoreSqlite"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
+import { TickHistory } from "@nerve/runtime/sense/TickHistory"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,8 +12,9 @@ import type { History } from "./History.ts"
 
 const unavailable = (error: LogStoreError): StoreUnavailable => new StoreUnavailable({ message: error.message })
 
-const ofStore = (store: LogStore["Service"]): History => ({
+const ofStore = (store: LogStore["Service"], ticks: TickHistory["Service"]): History => ({
   query: (query) => Effect.mapError(store.query(query), unavailable),
+  ticks: (query) => Effect.mapError(ticks.query(query), unavailable),
   threads: (query) => Effect.mapError(store.runs(query), unavailable),
   thread: Effect.fnUntraced(function* (threadId) {
     const run = yield* Effect.mapError(store.run(threadId), unavailable)
@@ -28,9 +30,9 @@ export const use = <A, E, R>(
 ): Effect.Effect<A, E | StoreUnavailable, R> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const opened = yield* Layer.build(LogStoreSqlite.layerReadOnly(file)).pipe(
+      const opened = yield* Layer.build(LogStoreSqlite.layerReadOnlyWithTicks(file)).pipe(
         Effect.mapError((error) => new StoreUnavailable({ message: error.message }))
       )
-      return yield* f(ofStore(Context.get(opened, LogStore)))
+      return yield* f(ofStore(Context.get(opened, LogStore), Context.get(opened, TickHistory)))
     })
   )

@@ -4,7 +4,13 @@
  */
 import type { LogEntry, LogQuery } from "@nerve/core/domain/LogEntry"
 import type { RunStatus, WorkflowRun } from "@nerve/core/domain/Thread"
-import { type StoreUnavailable, type ThreadDetail, type UnknownThread } from "@nerve/core/wire/ControlRpcs"
+import type { Tick, TickQuery } from "@nerve/core/domain/Tick"
+import {
+  type StoreUnavailable,
+  type ThreadDetail,
+  type UnknownSense,
+  type UnknownThread
+} from "@nerve/core/wire/ControlRpcs"
 import * as ControlClient from "@nerve/node/control/ControlClient"
 import type { Workspace } from "@nerve/node/daemon/Workspace"
 import * as Effect from "effect/Effect"
@@ -26,13 +32,15 @@ export interface History {
   readonly query: (query: LogQuery) => Effect.Effect<ReadonlyArray<LogEntry>, ReadError>
   readonly threads: (query: ThreadQuery) => Effect.Effect<ReadonlyArray<WorkflowRun>, ReadError>
   readonly thread: (threadId: string) => Effect.Effect<ThreadDetail, UnknownThread | ReadError>
+  readonly ticks: (query: TickQuery) => Effect.Effect<ReadonlyArray<Tick>, UnknownSense | ReadError>
 }
 
 /** The daemon's. */
 export const ofClient = (client: ControlClient.ControlClient): History => ({
   query: (query) => client.QueryLogs(query),
   threads: (query) => client.ListThreads(query),
-  thread: (threadId) => client.ShowThread({ threadId })
+  thread: (threadId) => client.ShowThread({ threadId }),
+  ticks: (query) => client.ListTicks(query)
 })
 
 /** The log file's, for when no daemon answers. */

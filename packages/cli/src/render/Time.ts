@@ -24,6 +24,10 @@ const withRest = (ms: number, unit: number, name: string, rest: number, restName
   return whole < below && part > 0 ? `${whole} ${name} ${part} ${restName}` : `${whole} ${name}`
 }
 
+/** `12 ms`, and from a second on as `span`. */
+export const brief = (milliseconds: number): string =>
+  milliseconds < second ? `${Math.max(0, Math.round(milliseconds))} ms` : span(milliseconds)
+
 /** `12 s ago`, `in 3 min`, `now`; `-` for never. */
 export const relative = (at: number | null, now: number): string => {
   if (at === null) return "-"
@@ -36,6 +40,33 @@ export const relative = (at: number | null, now: number): string => {
 /** `14:03:09` in the time zone given, the machine's own unless told. */
 export const clock = (at: number, timeZone?: string): string =>
   Math.abs(at) <= farthest ? formatter(timeZone).format(at) : "--:--:--"
+
+/** `14:03:09` on the day of `now`, else `2026-02-28 14:03:09`, in the machine's own time zone unless told. */
+export const moment = (at: number, now: number, timeZone?: string): string => {
+  if (Math.abs(at) > farthest) return "-"
+  const [date, time] = dated(at, timeZone)
+  return date === dated(now, timeZone)[0] ? time : `${date} ${time}`
+}
+
+const dated = (at: number, timeZone: string | undefined): readonly [date: string, time: string] => {
+  // The Swedish way to write a date is the one that sorts.
+  const text = datedFormatter(timeZone).format(at)
+  return [text.slice(0, 10), text.slice(11)]
+}
+
+const datedFormatters = new Map<string | undefined, Intl.DateTimeFormat>()
+
+const datedFormatter = (timeZone: string | undefined): Intl.DateTimeFormat => {
+  const known = datedFormatters.get(timeZone)
+  if (known !== undefined) return known
+  const made = new Intl.DateTimeFormat("sv-SE", {
+    dateStyle: "short",
+    timeStyle: "medium",
+    ...(timeZone === undefined ? {} : { timeZone })
+  })
+  datedFormatters.set(timeZone, made)
+  return made
+}
 
 /** The last moment that a date can express, in milliseconds from 1970. */
 const farthest = 8.64e15

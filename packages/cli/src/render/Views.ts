@@ -16,7 +16,7 @@ export interface Look {
   readonly style: Style
 }
 
-const senseStatus = (style: Style, status: SenseView["status"]): string => {
+export const senseStatus = (style: Style, status: SenseView["status"]): string => {
   switch (status) {
     case "ok":
       return style.green(status)
@@ -29,9 +29,10 @@ const senseStatus = (style: Style, status: SenseView["status"]): string => {
   }
 }
 
-const trigger = (sense: SenseView): string =>
+export const trigger = (sense: SenseView): string =>
   [
     ...(sense.intervalMs === null ? [] : [`every ${span(sense.intervalMs)}`]),
+    ...(sense.cron === null ? [] : [`cron ${sense.cron}`]),
     ...(sense.on.length === 0 ? [] : [`on ${sense.on.join(", ")}`])
   ].join(", ") || "by trigger"
 
@@ -46,7 +47,7 @@ const problems = (items: ReadonlyArray<{ readonly name: string; readonly problem
         ]
   )
 
-const withProblems = (
+export const withProblems = (
   table: string,
   items: ReadonlyArray<{ readonly name: string; readonly problem: Problem | null }>,
   style: Style

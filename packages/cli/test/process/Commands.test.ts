@@ -5,8 +5,10 @@ import { LogEntry } from "@nerve/core/domain/LogEntry"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import { DaemonStatus, ThreadDetail } from "@nerve/core/wire/ControlRpcs"
 import { WorkflowRun } from "@nerve/core/domain/Thread"
+import { Tick } from "@nerve/core/domain/Tick"
 import * as LogStoreSqlite from "@nerve/node/sqlite/LogStoreSqlite"
 import { LogStore } from "@nerve/runtime/log/LogStore"
+import { TickHistory } from "@nerve/runtime/sense/TickHistory"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { execFile } from "node:child_process"
@@ -45,6 +47,7 @@ const mistakes: Array<readonly [args: ReadonlyArray<string>, word: string]> = [
   [["logs", "--folow"], "--follow"],
   [["status", "extra"], "extra"],
   [["sense", "trigger"], "name"],
+  [["sense", "ticks", "cpu-usage", "--outcome", "eror"], "error"],
   [["workflow", "trigger", "investigate"], "--prompt"],
   [["logs", "--since", "3q"], "10m"],
   [["logs", "--limit", "0"], "from 1 up"],
@@ -76,6 +79,7 @@ describe("nerve", () => {
         ["logs"],
         ["sense"],
         ["sense", "list"],
+        ["sense", "ticks"],
         ["sense", "trigger"],
         ["workflow"],
         ["workflow", "list"],
@@ -177,6 +181,7 @@ describe("nerve dev", () => {
 const daemonless: Array<readonly [args: ReadonlyArray<string>]> = [
   [["status"]],
   [["sense", "list"]],
+  [["sense", "ticks", "cpu-usage"]],
   [["sense", "trigger", "cpu-usage"]],
   [["workflow", "list"]],
   [["workflow", "status"]],
@@ -209,6 +214,23 @@ describe("commands with a daemon", () => {
       const json = yield* run(root, "status", "--json")
       assertDone(json)
       assert.deepStrictEqual(parse(DaemonStatus, json.stdout), FakeDaemon.status(root))
+    })
+  )
+
+  it.live("sense ticks", () =>
+    Effect.gen(function* () {
+      const root = yield* served
+      const all = yield* run(root, "sense", "ticks", "cpu-usage", "--json")
+      assertDone(all)
+      assert.deepStrictEqual(parse(Schema.Array(Tick), all.stdout), FakeDaemon.ticks)
+      const errors = yield* run(root, "sense", "ticks", "cpu-usage", "--outcome", "error")
+      assertDone(errors)
+      assert.match(lines(errors.stdout)[0] ?? "", /^DUE +CAUSE +OUTCOME +LATE +TOOK +WHAT$/)
+      assert.match(lines(errors.stdout)[1] ?? "", /interval +error +3 ms +12 ms +no such file$/)
+      assert.strictEqual(lines(errors.stdout)[2], "    info: looked")
+      const two = yield* run(root, "sense", "ticks", "cpu-usage", "-n", "2", "--json")
+      assert.deepStrictEqual(parse(Schema.Array(Tick), two.stdout), FakeDaemon.ticks.slice(0, 2))
+      assertFailed(yield* run(root, "sense", "ticks", "cpu"), 1, 'no sense "cpu"', "cpu-usage")
     })
   )
 
@@ -421,6 +443,22 @@ describe("reading without a daemon", () => {
         { source: "workflow", type: "completed", refId: thread, payload: { exitCode: 0, reason: "" } }
       ])
     }).pipe(Effect.provide(LogStoreSqlite.layer(join(root, "data/nerve.db"))))
+  )
+
+  it.live("sense ticks reads the history beside the log", () =>
+    Effect.gen(function* () {
+      const root = yield* withLog
+      const none = yield* run(root, "sense", "ticks", "cpu", "--json")
+      assert.strictEqual(none.stdout.trim(), "[]")
+      assert.include(none.stderr, "no ticks of cpu")
+      yield* Effect.gen(function* () {
+        const history = yield* TickHistory
+        for (const { id: _, ...tick } of FakeDaemon.ticks.toReversed()) history.recordUnsafe(tick)
+      }).pipe(Effect.provide(LogStoreSqlite.layerWithTicks(join(root, "data/nerve.db"))))
+      const ran = yield* run(root, "sense", "ticks", "cpu-usage", "--json")
+      assert.include(ran.stderr, "no daemon runs")
+      assert.deepStrictEqual(parse(Schema.Array(Tick), ran.stdout), FakeDaemon.ticks)
+    })
   )
 
   it.live("logs, thread list and thread show read the log file, and say so on stderr", () =>

@@ -4,6 +4,7 @@
 import { ThreadId } from "@nerve/core/domain/Ids"
 import { type LogEntry, matches } from "@nerve/core/domain/LogEntry"
 import { WorkflowRun } from "@nerve/core/domain/Thread"
+import { Tick } from "@nerve/core/domain/Tick"
 import { ControlRpcs, DaemonStatus, UnknownSense, UnknownThread, UnknownWorkflow } from "@nerve/core/wire/ControlRpcs"
 import { AnswerRefused } from "@nerve/core/wire/WorkflowRpcs"
 import * as ControlServer from "@nerve/node/control/ControlServer"
@@ -26,6 +27,7 @@ export const status = (workspace: string) =>
         status: "ok",
         problem: null,
         intervalMs: 2_000,
+        cron: null,
         on: [],
         nextAt: null,
         lastAt: null,
@@ -89,6 +91,31 @@ export const entries: ReadonlyArray<LogEntry> = Array.from({ length: 1_200 }, (_
   timestamp: 1_000_000 + index
 }))
 
+const tick = (id: number, over: Partial<typeof Tick.Encoded>): Tick =>
+  Schema.decodeSync(Tick)({
+    id,
+    sense: "cpu-usage",
+    cause: "interval",
+    outcome: "no-signal",
+    dueAt: 1_000 * id,
+    startedAt: 1_000 * id + 3,
+    durationMs: 12.4,
+    count: 1,
+    detail: null,
+    signal: null,
+    threads: [],
+    lines: [],
+    linesLeftOut: 0,
+    ...over
+  })
+
+export const ticks: ReadonlyArray<Tick> = [
+  tick(4, { outcome: "signal", signal: 31, threads: ["t-aaa1"] }),
+  tick(3, { outcome: "error", detail: "no such file", lines: [{ level: "Info", message: "looked", fields: {} }] }),
+  tick(2, { outcome: "collapsed", count: 7, startedAt: null, durationMs: null }),
+  tick(1, {})
+]
+
 const live: LogEntry = {
   id: 2_000,
   source: "sense",
@@ -131,6 +158,14 @@ const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
           ),
     TriggerSense: ({ sense }) =>
       sense === "cpu-usage" ? Effect.void : Effect.fail(new UnknownSense({ sense, known: ["cpu-usage"] })),
+    ListTicks: ({ before = 1e9, limit = 20, outcome, sense }) =>
+      sense === "cpu-usage"
+        ? Effect.succeed(
+            ticks
+              .filter((tick) => tick.id < before && (outcome === undefined || tick.outcome === outcome))
+              .slice(0, limit)
+          )
+        : Effect.fail(new UnknownSense({ sense, known: ["cpu-usage"] })),
     TriggerWorkflow: ({ maxRounds, prompt, workflow }) => {
       if (workflow === "full") return Effect.succeed({ threadId: ThreadId.make("t-drop"), status: "dropped" as const })
       if (workflow !== "investigate") {

@@ -75,6 +75,8 @@ export type TickInput = Omit<Tick, "id">
 export const TickQuery = Schema.Struct({
   sense: Schema.String,
   outcome: Schema.optionalKey(TickOutcome),
+  /** Only ticks older than the one with this id. */
+  before: Schema.optionalKey(Schema.Int),
   limit: Schema.optionalKey(Schema.Int)
 })
 export type TickQuery = typeof TickQuery.Type

@@ -31,6 +31,10 @@ export type Cause =
   /** Its worker went away under it before it came to an end. */
   | { readonly _tag: "Restart" }
 
+/** `interval`, `cron`, `manual`, `reload`, `restart`, or `on:NAME`. */
+export const causeText = (cause: Cause): string =>
+  cause._tag === "On" ? `on:${cause.sense}` : cause._tag.toLowerCase()
+
 export type Input =
   /** The time that the last decision asked to be woken at has come. Harmless when early or late. */
   | { readonly _tag: "Tick" }
@@ -45,6 +49,8 @@ export type Input =
   | { readonly _tag: "GroupGone" }
   /** The settings changed. The ticks start anew when their timing did. */
   | { readonly _tag: "Reconfigured"; readonly settings: Settings }
+  /** The machine slept, and the clock that is used here has counted it: a running compute was not given that time. */
+  | { readonly _tag: "Slept"; readonly ms: number }
   /** The system's time was set: from now on it is this many milliseconds ahead of the clock that is used here. */
   | { readonly _tag: "ClockSet"; readonly wallOffset: number }
 
@@ -238,6 +244,8 @@ const apply = (state: State, input: Input, now: number): Step => {
       return [{ ...state, ready: false }, none]
     case "Reconfigured":
       return [reconfigure(state, input.settings, now), none]
+    case "Slept":
+      return [{ ...state, phase: prolonged(state.phase, input.ms) }, none]
     case "ClockSet":
       return [setClock(state, input.wallOffset, now), none]
   }
@@ -348,6 +356,9 @@ const dropped = (state: State, cause: Cause, dueAt: number, count: number): Acti
 
 const notBefore = ({ lastStartAt, settings }: State): number | null =>
   lastStartAt === null || settings.throttleMs === null ? null : lastStartAt + settings.throttleMs
+
+const prolonged = (phase: Phase, ms: number): Phase =>
+  phase._tag === "Running" && phase.boundAt !== null ? { _tag: "Running", boundAt: phase.boundAt + ms } : phase
 
 /** A compute that goes to a new worker has all of its time before it. */
 const rebound = (state: State, now: number): Phase =>

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { GroupName, SenseName, ThreadId, WorkflowName } from "../domain/Ids.ts"
 import { LogEntry, LogQuery } from "../domain/LogEntry.ts"
 import { Problem } from "../domain/Problem.ts"
+import { Tick, TickQuery } from "../domain/Tick.ts"
 import { MaxRounds, Priority, RunStatus, ThreadKey, ThreadMessage, WorkflowRun } from "../domain/Thread.ts"
 import { OnChange } from "../config/NerveConfig.ts"
 import { AnswerRefused } from "./WorkflowRpcs.ts"
@@ -74,9 +75,12 @@ export const SenseView = Schema.Struct({
   status: Schema.Literals(["ok", "failed", "running", "waiting"]),
   problem: Schema.NullOr(Problem),
   intervalMs: Schema.NullOr(Schema.Finite),
+  /** Its cron expression; null without one. */
+  cron: Schema.NullOr(Schema.String),
   on: Schema.Array(SenseName),
-  /** Milliseconds since the Unix epoch; null when not scheduled. */
+  /** When its next compute is due, in milliseconds since the Unix epoch; null when not scheduled. */
   nextAt: Schema.NullOr(Schema.Finite),
+  /** When its last compute started; null when it never did since the daemon started. */
   lastAt: Schema.NullOr(Schema.Finite),
   computes: Schema.Int,
   signals: Schema.Int,
@@ -155,6 +159,12 @@ export const ControlRpcs = RpcGroup.make(
   /** Entries that match, the past from `cursor` on first (all when absent: none of the past), then live. */
   Rpc.make("TailLogs", { payload: LogQuery, success: LogEntry, error: StoreUnavailable, stream: true }),
   Rpc.make("TriggerSense", { payload: { sense: Schema.String }, error: UnknownSense }),
+  /** What became of a sense's latest ticks, newest first. */
+  Rpc.make("ListTicks", {
+    payload: TickQuery,
+    success: Schema.Array(Tick),
+    error: Schema.Union([UnknownSense, StoreUnavailable])
+  }),
   Rpc.make("TriggerWorkflow", {
     payload: {
       workflow: Schema.String,

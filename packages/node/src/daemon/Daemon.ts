@@ -12,6 +12,7 @@ import * as Kernel from "@nerve/runtime/kernel/Kernel"
 import * as Redacting from "@nerve/runtime/log/Redacting"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
 import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
+import { SleepMeter } from "@nerve/runtime/sense/SleepMeter"
 import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
 import { WorkflowWorkers } from "@nerve/runtime/workflow/WorkflowWorkers"
 import * as Context from "effect/Context"
@@ -20,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import { hostname } from "node:os"
+import { hostname, uptime } from "node:os"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as LogStoreSqlite from "../sqlite/LogStoreSqlite.ts"
 import * as NodeSpawner from "../supervision/NodeSpawner.ts"
@@ -107,14 +108,17 @@ const layer = (options: Options) => {
     workflowWorkers(options),
     ThreadHost.layerLocal,
     NodeSpawner.layer({ env: options.config.env }),
-    Layer.succeed(CurrentConfig, options.config)
+    Layer.succeed(CurrentConfig, options.config),
+    // Counts what the machine slept, which the clock of timers does not.
+    Layer.succeed(SleepMeter, { upMs: () => uptime() * 1_000 })
   )
+  const redact = Redaction.make(secrets(options.config))
   return ControlServer.layer.pipe(
     Layer.provide(ControlHandlers.layer),
     Layer.provideMerge(kernel),
     Layer.provide(ports),
-    Layer.provideMerge(Redacting.layer(Redaction.make(secrets(options.config)))),
-    Layer.provide(LogStoreSqlite.layer(options.workspace.logFile))
+    Layer.provideMerge(Layer.merge(Redacting.layer(redact), Redacting.layerTicks(redact))),
+    Layer.provide(LogStoreSqlite.layerWithTicks(options.workspace.logFile))
   )
 }
 

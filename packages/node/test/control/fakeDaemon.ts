@@ -45,6 +45,7 @@ const handlers = (workspace: Workspace.Workspace, watch: Queue.Queue<Watched>) =
         Stream.ensuring(Queue.offer(watch, "tail interrupted"))
       ),
     TriggerSense: ({ sense }) => Effect.fail(new UnknownSense({ sense, known: ["cpu"] })),
+    ListTicks: ({ sense }) => Effect.fail(new UnknownSense({ sense, known: ["cpu"] })),
     TriggerWorkflow: () => Effect.succeed({ threadId: ThreadId.make("t1"), status: "started" as const }),
     ListThreads: () => Effect.die(new Error("a handler's defect")),
     ShowThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),

@@ -1,7 +1,7 @@
 /**
  * The handlers of `ControlRpcs`: what the command line asks, answered from kernel and log.
  */
-import { ControlRpcs, StoreUnavailable, UnknownThread } from "@nerve/core/wire/ControlRpcs"
+import { ControlRpcs, StoreUnavailable, UnknownSense, UnknownThread } from "@nerve/core/wire/ControlRpcs"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Rpc from "effect/rpc/Rpc"
@@ -9,6 +9,7 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
 import { Kernel } from "../kernel/Kernel.ts"
 import { LogStore, LogStoreError } from "../log/LogStore.ts"
+import { TickHistory } from "../sense/TickHistory.ts"
 
 const unavailable = (error: LogStoreError): StoreUnavailable => new StoreUnavailable({ message: error.message })
 
@@ -23,16 +24,25 @@ const stored = <A, E, R>(effect: Effect.Effect<A, E | LogStoreError, R>) =>
 export const layer: Layer.Layer<
   Rpc.ToHandler<RpcGroup.Rpcs<typeof ControlRpcs>>,
   never,
-  Kernel | LogStore
+  Kernel | LogStore | TickHistory
 > = ControlRpcs.toLayer(
   Effect.gen(function* () {
     const kernel = yield* Kernel
     const store = yield* LogStore
+    const history = yield* TickHistory
     return ControlRpcs.of({
       GetStatus: () => kernel.status,
       QueryLogs: (query) => Effect.mapError(store.query(query), unavailable),
       TailLogs: (query) => Stream.mapError(store.follow(query), unavailable),
       TriggerSense: ({ sense }) => kernel.senses.trigger(sense),
+      ListTicks: (query) =>
+        Effect.gen(function* () {
+          const ticks = yield* Effect.mapError(history.query(query), unavailable)
+          if (ticks.length > 0) return ticks
+          // One that left the configuration may still have ticks; one that never was in it has none.
+          const known = (yield* kernel.senses.views).map(({ name }) => String(name))
+          return known.includes(query.sense) ? ticks : yield* new UnknownSense({ sense: query.sense, known })
+        }),
       TriggerWorkflow: (launch) =>
         Effect.catchTag(kernel.workflows.trigger({ ...launch, cause: "manual" }), "LogStoreError", (error) =>
           Effect.fail(unavailable(error))

@@ -19,6 +19,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { LogStore, type LogStoreError } from "../log/LogStore.ts"
 import type { SenseEvent } from "../sense/SenseEvent.ts"
+import { TickHistory } from "../sense/TickHistory.ts"
 import * as SensePool from "../sense/SensePool.ts"
 import type { SenseWorkers } from "../sense/SenseWorkers.ts"
 import type { Spawner } from "../supervision/Spawner.ts"
@@ -28,6 +29,7 @@ import type { WorkflowWorkers } from "../workflow/WorkflowWorkers.ts"
 import * as EventLog from "./EventLog.ts"
 import * as KernelLog from "./KernelLog.ts"
 import * as Launches from "./Launches.ts"
+import * as SenseTicks from "./SenseTicks.ts"
 import * as Signals from "./Signals.ts"
 
 /** Who this daemon is. */
@@ -70,9 +72,10 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   Kernel["Service"],
   LogStoreError,
-  CurrentConfig | LogStore | SenseWorkers | Spawner | ThreadHost | WorkflowWorkers | Scope.Scope
+  CurrentConfig | LogStore | SenseWorkers | Spawner | ThreadHost | TickHistory | WorkflowWorkers | Scope.Scope
 > {
   const store = yield* LogStore
+  const history = yield* TickHistory
   const config: NerveConfig = yield* CurrentConfig
   const startedAt = yield* Clock.currentTimeMillis
   const stop = yield* Deferred.make<void>()
@@ -98,25 +101,51 @@ export const make = Effect.fnUntraced(function* (
 
   // --- from signals to threads -------------------------------------------------------------------
 
-  const launch = ({ id, request, sense }: Launches.Recorded) =>
+  /** The thread that it started; null when it could not. */
+  const launch = ({ id, request, sense }: Launches.Recorded): Effect.Effect<string | null> =>
     workflows.trigger({ ...request, cause: sense, launch: id }).pipe(
-      Effect.catch((error) => store.append(KernelLog.launchFailed(sense, request, id, error.message))),
+      Effect.map(({ threadId }): string | null => threadId),
+      Effect.catch((error) => Effect.as(store.append(KernelLog.launchFailed(sense, request, id, error.message)), null)),
       Effect.catch((error) =>
-        Effect.logError(`launch of ${request.workflow} failed, asked for by sense ${sense}: ${error.message}`)
+        Effect.as(
+          Effect.logError(`launch of ${request.workflow} failed, asked for by sense ${sense}: ${error.message}`),
+          null
+        )
       )
     )
 
+  const remember = (event: SenseEvent, followed: SenseTicks.Followed): void => {
+    const tick = SenseTicks.ofEvent(event, followed)
+    if (tick !== null) history.recordUnsafe(tick)
+  }
+
   // Not interruptible: a kernel that goes between a launch's record and its thread would lose it.
   const onEvent = Effect.fnUntraced(function* (event: SenseEvent) {
-    const entries = yield* log.sense(event)
-    for (const recorded of Launches.of(entries)) yield* launch(recorded)
+    const entries = yield* Effect.tapError(log.sense(event), () =>
+      Effect.sync(() => remember(event, { signal: null, threads: [] }))
+    )
+    const threads: Array<string> = []
+    for (const recorded of Launches.of(entries)) {
+      const thread = yield* launch(recorded)
+      if (thread !== null) threads.push(thread)
+    }
+    remember(event, { signal: entries.find(({ type }) => type === "signal")?.id ?? null, threads })
   }, Effect.uninterruptible)
 
   // A daemon that was killed there: its successor makes up for it.
   for (const recorded of lost) yield* launch(recorded)
   const sensing = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const recorded = (sense: string) => Effect.provideService(Signals.lastKey(sense), LogStore, store)
-  const senses = yield* Scope.provide(SensePool.make({ config, workspace, onEvent, recorded }), sensing)
+  const senses = yield* Scope.provide(
+    SensePool.make({
+      config,
+      workspace,
+      onEvent,
+      recorded,
+      onDroppedUnsafe: (dropped) => history.recordUnsafe(SenseTicks.ofDropped(dropped))
+    }),
+    sensing
+  )
   const finish = yield* Effect.cached(Effect.uninterruptible(Effect.andThen(Scope.close(sensing, Exit.void), drain)))
   yield* Effect.addFinalizer(() => finish)
 
@@ -152,5 +181,5 @@ export const layer = (
 ): Layer.Layer<
   Kernel,
   LogStoreError,
-  CurrentConfig | LogStore | SenseWorkers | Spawner | ThreadHost | WorkflowWorkers
+  CurrentConfig | LogStore | SenseWorkers | Spawner | ThreadHost | TickHistory | WorkflowWorkers
 > => Layer.effect(Kernel, make(options))

@@ -4,7 +4,7 @@
  * Wire format: `nerve logs --json` prints these payloads. Fields may be added, never renamed.
  */
 import type { LogInput } from "@nerve/core/domain/LogEntry"
-import type { Cause } from "@nerve/core/sense/SenseSchedule"
+import { causeText } from "@nerve/core/sense/SenseSchedule"
 import type { Launch } from "@nerve/core/wire/SenseRpcs"
 import type * as Schema from "effect/Schema"
 import type { SenseEvent } from "../sense/SenseEvent.ts"
@@ -30,9 +30,6 @@ export const kernel = (type: string, payload: Schema.Json): LogInput => ({
   refId: null,
   payload
 })
-
-/** `interval`, `manual`, `restart`, or `on:NAME`. */
-const causeText = (cause: Cause): string => (cause._tag === "On" ? `on:${cause.sense}` : cause._tag.toLowerCase())
 
 const launched = (name: string, launch: Launch): LogInput => sense(name, "launch", { ...launch })
 

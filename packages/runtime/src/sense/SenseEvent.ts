@@ -4,7 +4,8 @@
  */
 import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
-import type { Cause } from "@nerve/core/sense/SenseSchedule"
+import type { TickLine } from "@nerve/core/domain/Tick"
+import type { Cause, Fate } from "@nerve/core/sense/SenseSchedule"
 import type { Launch } from "@nerve/core/wire/SenseRpcs"
 import type * as Schema from "effect/Schema"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
@@ -15,8 +16,25 @@ interface Compute {
   readonly group: GroupName
   /** Why it ran. */
   readonly cause: Cause
+  /** When it was due, in milliseconds since the Unix epoch. */
+  readonly dueAt: number
+  /** When it started, likewise. */
+  readonly startedAt: number
   /** Milliseconds from its start to its end. */
   readonly durationMs: number
+  /** What it logged, up to a bound, and how many lines there were beyond. */
+  readonly lines: ReadonlyArray<TickLine>
+  readonly linesLeftOut: number
+}
+
+/** Ticks or triggers that came to no compute of their own, `count` of them in one stretch. */
+export interface TicksDropped {
+  readonly sense: SenseName
+  readonly cause: Cause
+  readonly fate: Fate
+  /** When the first of them was due, in milliseconds since the Unix epoch. */
+  readonly dueAt: number
+  readonly count: number
 }
 
 export type SenseEvent =

@@ -24,7 +24,6 @@ import {
   SenseWorkerReady
 } from "@nerve/core/wire/SenseRpcs"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -44,7 +43,10 @@ import type { WorkerError } from "../supervision/WorkerError.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
 import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
-import type { SenseEvent } from "./SenseEvent.ts"
+import * as SenseClock from "./internal/senseClock.ts"
+import * as TickLines from "./internal/tickLines.ts"
+import { WakeQueue } from "./internal/wakeQueue.ts"
+import type { SenseEvent, TicksDropped } from "./SenseEvent.ts"
 import { SenseWorkers } from "./SenseWorkers.ts"
 
 export class SensePool extends Context.Service<
@@ -80,6 +82,8 @@ export interface Options {
   readonly onEvent: (event: SenseEvent) => Effect.Effect<void, LogStoreError>
   /** Key of a sense's last signal in the log, null when there is none; see `SenseRpcs`. None unless told. */
   readonly recorded?: (sense: SenseName) => Effect.Effect<string | null>
+  /** Told of ticks that come to no compute of their own. From outside any fiber: it must not wait. */
+  readonly onDroppedUnsafe?: (dropped: TicksDropped) => void
 }
 
 /** One second between respawns and in practice without limit: a group is never given up for good (M1). */
@@ -93,11 +97,12 @@ export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<SensePool["Service"], never, SenseWorkers | Spawner | Scope> {
   const ports = yield* SenseWorkers
-  const clock = yield* Clock.Clock
+  const clock = yield* SenseClock.make
+  const { now } = clock
   const senses = new Map<string, Sense>()
   const groups = new Map<string, Group>()
-
-  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+  /** Who is triggered by whose signals; made anew when the senses are other ones. */
+  let dependents: ReadonlyMap<string, ReadonlyArray<Sense>> = new Map()
 
   // The runtime first: closing runs backwards, so that computes are given up before their workers stop.
   const runtime = yield* WorkerRuntime.make<GroupName, SenseRpc>({
@@ -108,7 +113,11 @@ export const make = Effect.fnUntraced(function* (
     // A compute is bounded by its own timeout and grace period (S4), whatever it does meanwhile.
     heartbeat: { while: "idle" },
     name: "senses",
-    onEvent: (event) => onWorkerEvent(event)
+    onEvent: (event) => onWorkerEvent(event),
+    onOutputUnsafe: ({ fields, line }) => {
+      const sense = typeof fields?.["sense"] === "string" ? senses.get(fields["sense"]) : undefined
+      if (fields !== null && sense !== undefined) TickLines.add(sense.lines, line, fields)
+    }
   })
   const loops = yield* FiberMap.make<string>()
   const background = yield* FiberMap.make<string>()
@@ -117,44 +126,58 @@ export const make = Effect.fnUntraced(function* (
   // --- the timer: one for all senses, asleep until the earliest of them wants to be woken
 
   const rearm = Latch.makeUnsafe()
+  const wakes = new WakeQueue<Sense>()
   let armedAt = Number.POSITIVE_INFINITY
 
   const timer = Effect.gen(function* () {
     while (true) {
       rearm.closeUnsafe()
       armedAt = Number.NEGATIVE_INFINITY
-      for (const sense of senses.values()) {
-        if (sense.wakeAt !== null && sense.wakeAt <= now()) feed(sense, { _tag: "Tick" })
-      }
-      armedAt = Math.min(...Array.from(senses.values(), (sense) => sense.wakeAt ?? Number.POSITIVE_INFINITY))
-      // Rounded up, since timers know whole milliseconds: a nap that ends too early would be wasted.
-      yield* Number.isFinite(armedAt)
-        ? Effect.timeoutOption(rearm.await, Math.max(0, Math.ceil(armedAt - now())))
-        : rearm.await
+      lookAtClock()
+      for (const sense of wakes.takeDue(now())) feed(sense, { _tag: "Tick" })
+      armedAt = wakes.nextAt
+      // Rounded up, since timers know whole milliseconds: a nap that ends too early would be wasted. No
+      // nap is long, for a clock that stands still while the machine sleeps would prolong it.
+      const nap = Math.min(SenseClock.LOOK_EVERY_MS, Math.max(0, Math.ceil(armedAt - now())))
+      yield* Effect.timeoutOption(rearm.await, nap)
     }
   })
+
+  const lookAtClock = (): void => {
+    const found = clock.look()
+    if (found === null) return
+    for (const sense of senses.values()) {
+      if (found.sleptMs > 0) feed(sense, { _tag: "Slept", ms: found.sleptMs })
+      if (found.isSet) feed(sense, { _tag: "ClockSet", wallOffset: clock.wallOffset() })
+    }
+  }
+
+  /** A time of the schedules, in milliseconds since the Unix epoch. */
+  const wallOf = (at: number): number => Math.round(clock.wall() + at - now())
 
   /** Tells a schedule what happened and carries out what it decides. Never waits. */
   const feed = (sense: Sense, input: SenseSchedule.Input): void => {
     const decision = SenseSchedule.decide(sense.schedule, input, now())
     sense.schedule = decision.state
-    sense.wakeAt = decision.wakeAt
+    wakes.set(sense, decision.wakeAt)
     for (const action of decision.actions) {
       switch (action._tag) {
         case "Run":
           sense.cause = action.cause
+          sense.dueAt = wallOf(action.dueAt)
           sense.go.openUnsafe()
           break
         case "Overrun":
           sense.overran = membersOf(sense.group).filter((other) => other !== sense && isComputing(other))
           killWorker(sense)
           break
-        case "Dropped":
-          // The one that is pending answers for it.
-          break
+        case "Dropped": {
+          const { cause, count, fate } = action
+          options.onDroppedUnsafe?.({ sense: sense.config.name, cause, fate, dueAt: wallOf(action.dueAt), count })
+        }
       }
     }
-    if (sense.wakeAt !== null && sense.wakeAt < armedAt) rearm.openUnsafe()
+    if (decision.wakeAt !== null && decision.wakeAt < armedAt) rearm.openUnsafe()
   }
 
   const killWorker = (sense: Sense): void => {
@@ -183,11 +206,16 @@ export const make = Effect.fnUntraced(function* (
         yield* sense.go.await
         sense.go.closeUnsafe()
         sense.overran = null
-        sense.lastAt = clock.currentTimeMillisUnsafe()
-        const startedAt = now()
+        sense.lines = TickLines.make()
+        const startedAt = clock.wall()
+        sense.lastAt = startedAt
+        const began = now()
         const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name, recorded: sense.recorded }))
         feed(sense, { _tag: "ComputeAnswered" })
-        const again = yield* conclude(sense, exit, now() - startedAt)
+        const { lines, leftOut: linesLeftOut } = sense.lines
+        const { cause, dueAt } = sense
+        const tick = { cause, dueAt, startedAt, durationMs: now() - began, lines, linesLeftOut }
+        const again = yield* conclude(sense, exit, tick)
         if (again) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
         else release(sense)
         feed(sense, { _tag: "ComputeEnded" })
@@ -195,12 +223,16 @@ export const make = Effect.fnUntraced(function* (
     })
 
   /** Counts and tells what a compute came to; true when it is to run again. */
-  const conclude = Effect.fnUntraced(function* (sense: Sense, exit: ComputeExit, durationMs: number) {
+  const conclude = Effect.fnUntraced(function* (
+    sense: Sense,
+    exit: ComputeExit,
+    tick: Omit<Extract<SenseEvent, { readonly _tag: "ComputeEnded" }>, "_tag" | "sense" | "group" | "reason">
+  ) {
     const end = classify(sense, exit)
     const died = deathIn(exit)
     // Its exit is reported in a moment: until then nobody may start anew beside this one.
     if (died !== null && died === sense.group.incarnation) gone(sense.group)
-    const base = { sense: sense.config.name, group: sense.group.name, cause: sense.cause, durationMs }
+    const base = { sense: sense.config.name, group: sense.group.name, ...tick }
     if (end._tag === "ComputeInterrupted") {
       sense.interrupted = true
       if (died !== null) sense.group.suspects.push(sense)
@@ -233,10 +265,8 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const triggerDependents = (source: Sense): void => {
-    for (const sense of senses.values()) {
-      if (sense.config.on.includes(source.config.name)) {
-        feed(sense, { _tag: "Trigger", cause: { _tag: "On", sense: source.config.name } })
-      }
+    for (const sense of dependents.get(source.config.name) ?? []) {
+      feed(sense, { _tag: "Trigger", cause: { _tag: "On", sense: source.config.name } })
     }
   }
 
@@ -403,6 +433,7 @@ export const make = Effect.fnUntraced(function* (
       senses.delete(name)
       sense.group.suspects = sense.group.suspects.filter((suspect) => suspect !== sense)
       yield* FiberMap.remove(loops, name)
+      wakes.set(sense, null)
       admit(sense.group)
     }
     const started: Array<Group> = []
@@ -416,10 +447,11 @@ export const make = Effect.fnUntraced(function* (
       const group = groups.get(config.group) ?? newGroup(config.group)
       if (!groups.has(config.group)) started.push(group)
       groups.set(config.group, group)
-      const sense = newSense(config, group, now())
+      const sense = newSense(config, group, now(), clock.wallOffset())
       senses.set(config.name, sense)
       yield* FiberMap.run(loops, config.name, loop(sense))
     }
+    dependents = dependentsIn(senses.values())
     for (const group of started) startWorker(group)
     yield* Effect.forEach([...groups.values()], settleGroup, { concurrency: "unbounded", discard: true })
   }, oneAtATime.withPermits(1))
@@ -434,8 +466,6 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const views = Effect.sync(() => {
-    const wall = clock.currentTimeMillisUnsafe()
-    const monotonic = now()
     return Array.from(senses.values(), (sense): SenseView => {
       const nextAt = SenseSchedule.nextStartAt(sense.schedule)
       return {
@@ -444,8 +474,9 @@ export const make = Effect.fnUntraced(function* (
         status: statusOf(sense),
         problem: sense.problem,
         intervalMs: sense.config.intervalMs,
+        cron: sense.config.cron?.expression ?? null,
         on: sense.config.on,
-        nextAt: nextAt === null ? null : Math.round(wall + nextAt - monotonic),
+        nextAt: nextAt === null ? null : wallOf(nextAt),
         lastAt: sense.lastAt,
         computes: sense.computes,
         signals: sense.signals,
@@ -498,11 +529,14 @@ interface Sense {
   readonly group: Group
   config: SenseConfig
   schedule: SenseSchedule.State
-  wakeAt: number | null
   /** Open when a compute is to start. */
   readonly go: Latch.Latch
   /** Why the current compute runs. */
   cause: SenseSchedule.Cause
+  /** When it was due, in milliseconds since the Unix epoch. */
+  dueAt: number
+  /** What it has logged. */
+  lines: TickLines.TickLines
   /** Null until the current compute passes its bound; then the others of its group that were computing. */
   overran: ReadonlyArray<Sense> | null
   /** Whether the last compute was interrupted by its worker's going. */
@@ -529,13 +563,14 @@ const newGroup = (name: GroupName): Group => ({
   init: ""
 })
 
-const newSense = (config: SenseConfig, group: Group, now: number): Sense => ({
+const newSense = (config: SenseConfig, group: Group, now: number, wallOffset: number): Sense => ({
   group,
   config,
-  schedule: SenseSchedule.make(SenseSchedule.settings(config), now),
-  wakeAt: null,
+  schedule: SenseSchedule.make(SenseSchedule.settings(config), now, wallOffset),
   go: Latch.makeUnsafe(),
   cause: { _tag: "Interval" },
+  dueAt: 0,
+  lines: TickLines.make(),
   overran: null,
   interrupted: false,
   problem: null,
@@ -546,6 +581,18 @@ const newSense = (config: SenseConfig, group: Group, now: number): Sense => ({
   signals: 0,
   errors: 0
 })
+
+const dependentsIn = (senses: Iterable<Sense>): ReadonlyMap<string, ReadonlyArray<Sense>> => {
+  const all = new Map<string, Array<Sense>>()
+  for (const sense of senses) {
+    for (const source of sense.config.on) {
+      const others = all.get(source)
+      if (others === undefined) all.set(source, [sense])
+      else others.push(sense)
+    }
+  }
+  return all
+}
 
 const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag === "Running"
 

@@ -37,11 +37,11 @@ export const makeMemory = (): TickHistory["Service"] => {
   let lastId = 0
   return {
     recordUnsafe: (tick) => rings.add({ ...tick, id: ++lastId }),
-    query: ({ limit = DEFAULT_LIMIT, outcome, sense }) =>
+    query: ({ before = Number.MAX_SAFE_INTEGER, limit = DEFAULT_LIMIT, outcome, sense }) =>
       Effect.sync(() =>
         rings
           .of(sense)
-          .filter((tick) => outcome === undefined || tick.outcome === outcome)
+          .filter((tick) => tick.id < before && (outcome === undefined || tick.outcome === outcome))
           .sort((a, b) => b.id - a.id)
           .slice(0, Math.max(0, limit))
       )

@@ -281,12 +281,12 @@ const plain: typeof More.Type = { lines: [], linesLeftOut: 0, signal: null, thre
 
 const select = (
   sql: SqlClient.SqlClient,
-  { limit = DEFAULT_LIMIT, outcome, sense }: TickQuery
+  { before = Number.MAX_SAFE_INTEGER, limit = DEFAULT_LIMIT, outcome, sense }: TickQuery
 ): Effect.Effect<ReadonlyArray<Tick>, LogStoreError> => {
   const wanted = outcome === undefined ? sql`` : sql`AND outcome = ${outcome}`
   return nameSqlErrors(
     "ticks",
-    sql`SELECT * FROM sense_ticks WHERE sense = ${sense} ${wanted} ORDER BY id DESC LIMIT ${Math.max(0, limit)}`
+    sql`SELECT * FROM sense_ticks WHERE sense = ${sense} ${wanted} AND id < ${before} ORDER BY id DESC LIMIT ${Math.max(0, limit)}`
   ).pipe(
     Effect.flatMap((rows) => Effect.mapError(decodeRows(rows), damaged("ticks"))),
     Effect.flatMap((rows) =>

@@ -61,6 +61,11 @@ export interface Options<K extends string, Rpcs extends Rpc.Any> {
    * runtime and wait. A defect in it is logged and harms nothing.
    */
   readonly onEvent?: ((event: WorkerEvent<K>) => Effect.Effect<void>) | undefined
+  /**
+   * Told of each line of output as it is read, before any answer that the worker sent after it. From
+   * outside any fiber: it must neither wait nor throw. `onEvent` is told of it too, in its turn.
+   */
+  readonly onOutputUnsafe?: ((event: Extract<WorkerEvent<K>, { readonly _tag: "WorkerOutput" }>) => void) | undefined
 }
 
 export interface WorkerRuntime<K extends string, Rpcs extends Rpc.Any> {
@@ -193,6 +198,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           metrics,
           emit,
           emitUnsafe: (event) => {
+            if (event._tag === "WorkerOutput") options.onOutputUnsafe?.(event)
             Queue.offerUnsafe(outputs, event)
           },
           changed: () => {

@@ -42,6 +42,21 @@ describe("ControlHandlers", () => {
     })
   )
 
+  it.effect("ListTicks answers with a sense's ticks, and an unknown sense with the known ones", () =>
+    Effect.gen(function* () {
+      const { client, world } = yield* start()
+      world.compute = () => Effect.succeed({ _tag: "NoSignal", reason: "too early" })
+      expect(yield* client.ListTicks({ sense: "cpu" })).toEqual([])
+      yield* client.TriggerSense({ sense: "cpu" })
+      yield* rest
+      const ticks = yield* client.ListTicks({ sense: "cpu", outcome: "skipped", limit: 5 })
+      expect(ticks).toMatchObject([{ cause: "manual", outcome: "skipped", detail: "too early", count: 1 }])
+      expect(yield* client.ListTicks({ sense: "cpu", before: ticks[0]?.id ?? 0 })).toEqual([])
+      const error = yield* Effect.flip(client.ListTicks({ sense: "cup" }))
+      expect(error).toMatchObject({ _tag: "UnknownSense", sense: "cup", known: ["cpu", "alarm"] })
+    })
+  )
+
   it.effect("TriggerWorkflow starts a thread whose cause is manual, and answers with it", () =>
     Effect.gen(function* () {
       const { client, world } = yield* start()

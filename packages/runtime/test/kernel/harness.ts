@@ -6,12 +6,19 @@ import { CurrentConfig, empty, type NerveConfig } from "@nerve/core/config/Nerve
 import { WorkflowName } from "@nerve/core/domain/Ids"
 import type { LogEntry, LogInput, LogQuery } from "@nerve/core/domain/LogEntry"
 import type { ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
-import { type ComputeFailed, type ComputeOutcome, SenseRpcs, SenseWorkerInit } from "@nerve/core/wire/SenseRpcs"
+import {
+  type ComputeFailed,
+  type ComputeOutcome,
+  type ComputeTimeout,
+  SenseRpcs,
+  SenseWorkerInit
+} from "@nerve/core/wire/SenseRpcs"
 import { type RoleFailed, type RoundOutcome, WorkflowWorkerRpcs } from "@nerve/core/wire/WorkflowRpcs"
 import * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Kernel from "@nerve/runtime/kernel/Kernel"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
 import * as LogStoreMemory from "@nerve/runtime/log/LogStoreMemory"
+import { layerMemory, type TickHistory } from "@nerve/runtime/sense/TickHistory"
 import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
@@ -63,7 +70,7 @@ export interface World {
   /** `SOURCE TYPE` per entry that was recorded, `compute SENSE` and `ask ROUND` per call to a worker. */
   readonly trace: Array<string>
   /** What computes and rounds come to from now on: nothing, and one round, unless told. */
-  compute: (name: string) => Effect.Effect<ComputeOutcome, ComputeFailed>
+  compute: (name: string) => Effect.Effect<ComputeOutcome, ComputeFailed | ComputeTimeout>
   round: (round: Round) => Effect.Effect<RoundOutcome, RoleFailed>
   /** Runs before an append. */
   before: (inputs: ReadonlyArray<LogInput>) => Effect.Effect<void>
@@ -73,7 +80,7 @@ export interface World {
     {
       readonly kernel: Kernel.Kernel["Service"]
       /** What the control handlers need. */
-      readonly context: Context.Context<Kernel.Kernel | LogStore>
+      readonly context: Context.Context<Kernel.Kernel | LogStore | TickHistory>
       /** Goes quietly. */
       readonly close: Effect.Effect<void>
     },
@@ -136,6 +143,7 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
   const children = Context.get(spawner, FakeSpawner.FakeChildren)
   const ports = Layer.mergeAll(
     Layer.succeed(LogStore, store),
+    layerMemory,
     Layer.succeed(SenseWorkers, { spec: () => WorkerSpec.module("sense.js") }),
     Layer.succeed(WorkflowWorkers, { spec: () => WorkerSpec.module("workflow.js") }),
     Layer.succeedContext(spawner),

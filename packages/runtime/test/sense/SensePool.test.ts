@@ -7,7 +7,9 @@ import { SenseName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
 import { ComputeFailed, ComputeTimeout, SenseUnavailable } from "@nerve/core/wire/SenseRpcs"
 import { WorkerPort } from "@nerve/runtime/ipc/Worker"
-import { Deferred, Effect, Fiber } from "effect"
+import type { TicksDropped } from "@nerve/runtime/sense/SenseEvent"
+import { SleepMeter } from "@nerve/runtime/sense/SleepMeter"
+import { Clock, Deferred, Effect, Fiber } from "effect"
 import { noSignal, pass, sense, settle, signal, start } from "./harness.ts"
 
 const problem: Problem = {
@@ -225,7 +227,16 @@ describe("events", () => {
       yield* settle
       yield* pool.trigger("cpu")
       yield* settle
-      const base = { sense: SenseName.make("cpu"), group: "main", cause: { _tag: "Manual" }, durationMs: 0 }
+      const base = {
+        sense: SenseName.make("cpu"),
+        group: "main",
+        cause: { _tag: "Manual" },
+        durationMs: 0,
+        dueAt: 0,
+        startedAt: 0,
+        lines: [],
+        linesLeftOut: 0
+      }
       assert.deepStrictEqual<ReadonlyArray<unknown>>(
         events.filter((event) => event._tag !== "Worker"),
         [
@@ -738,6 +749,131 @@ describe("configure", () => {
       yield* pool.configure(senses.map((one) => ({ ...one, throttleMs: 1_000 })))
       yield* pass(5_000)
       assert.lengthOf(children.all(), 2)
+    })
+  )
+})
+
+describe("log lines", () => {
+  it.effect("of a compute are told with its end, up to a bound, and are nobody else's", () =>
+    Effect.gen(function* () {
+      const { children, of, pool } = yield* start({
+        senses: [sense("cpu"), sense("disk")],
+        compute: ({ nth, sense: name }) =>
+          Effect.suspend(() => {
+            const { channel } = children.living("main")
+            const count = name === "disk" ? 0 : nth === 0 ? 2 : 500
+            for (let line = 0; line < count; line++) {
+              channel.sendUnsafe({ t: "log", level: "Warn", message: `line ${line}`, fields: { sense: name, line } })
+            }
+            return Effect.succeed(noSignal)
+          })
+      })
+      yield* pool.trigger("cpu")
+      yield* pool.trigger("disk")
+      yield* settle
+      yield* pool.trigger("cpu")
+      yield* settle
+      const ended = of("ComputeEnded")
+      const [few, many] = ended.filter((event) => event.sense === "cpu")
+      assert.deepStrictEqual(few?.lines, [
+        { level: "Warn", message: "line 0", fields: { line: 0 } },
+        { level: "Warn", message: "line 1", fields: { line: 1 } }
+      ])
+      assert.strictEqual(few?.linesLeftOut, 0)
+      assert.lengthOf(many?.lines ?? [], 20)
+      assert.strictEqual(many?.linesLeftOut, 480)
+      assert.deepStrictEqual(
+        ended.filter((event) => event.sense === "disk").flatMap((event) => event.lines),
+        []
+      )
+    })
+  )
+})
+
+describe("a machine that sleeps", () => {
+  /** A machine that can be put to sleep: its clock of timers stands still, its own time goes on. */
+  const machine = () => {
+    let slept = 0
+    let set = 0
+    const awake = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    return {
+      sleep: (ms: number) => void (slept += ms),
+      setTime: (ms: number) => void (set += ms),
+      provide: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.clockWith((clock) =>
+          effect.pipe(
+            Effect.provideService(SleepMeter, { upMs: () => awake(clock) + slept }),
+            Effect.provideService(Clock.Clock, {
+              ...clock,
+              currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + slept + set,
+              currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + slept + set),
+              monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+              sleep: (duration) => clock.sleep(duration)
+            })
+          )
+        )
+    }
+  }
+
+  it.effect("computes within seconds of waking, once, when a tick fell into its sleep", () =>
+    Effect.gen(function* () {
+      const box = machine()
+      const dropped: Array<TicksDropped> = []
+      const { startsOf } = yield* box.provide(
+        start({ senses: [sense("hourly", { intervalMs: 3_600_000 })], onDropped: (one) => dropped.push(one) })
+      )
+      yield* pass(60_000, 1_000)
+      assert.lengthOf(startsOf("hourly"), 1)
+      box.sleep(8 * 3_600_000)
+      yield* pass(6_000, 1_000)
+      assert.lengthOf(startsOf("hourly"), 2)
+      assert.strictEqual(
+        dropped.reduce((sum, { count }) => sum + count, 0),
+        7
+      )
+      yield* pass(3_600_000, 10_000)
+      assert.lengthOf(startsOf("hourly"), 3)
+    })
+  )
+
+  it.effect("does not hold the sleep against the compute that was running", () =>
+    Effect.gen(function* () {
+      const box = machine()
+      const { of, pool } = yield* box.provide(
+        start({
+          senses: [sense("slow", { timeoutMs: 20_000, gracePeriodMs: 10_000 })],
+          compute: () => Effect.delay(Effect.succeed(noSignal), "25 seconds")
+        })
+      )
+      yield* pool.trigger("slow")
+      yield* pass(10_000, 1_000)
+      box.sleep(8 * 3_600_000)
+      yield* pass(20_000, 1_000)
+      assert.lengthOf(of("ComputeKilled"), 0)
+      assert.lengthOf(of("ComputeEnded"), 1)
+    })
+  )
+
+  it.effect("cron goes by the machine's time when that is set; an interval does not", () =>
+    Effect.gen(function* () {
+      const box = machine()
+      const { startsOf } = yield* box.provide(
+        start({
+          senses: [
+            sense("daily", { cron: { expression: "0 12 * * *", timeZone: "UTC" } }),
+            sense("hourly", { intervalMs: 3_600_000 })
+          ]
+        })
+      )
+      yield* pass(60_000, 1_000)
+      assert.lengthOf(startsOf("hourly"), 1)
+      // From a minute past midnight to a minute before noon.
+      box.setTime(12 * 3_600_000 - 120_000)
+      yield* pass(50_000, 1_000)
+      assert.lengthOf(startsOf("daily"), 0)
+      yield* pass(20_000, 1_000)
+      assert.lengthOf(startsOf("daily"), 1)
+      assert.lengthOf(startsOf("hourly"), 1)
     })
   )
 })

@@ -58,6 +58,11 @@ export const suite = (name: string, layer: Layer.Layer<TickHistory, unknown>): v
         const dues = (query: Parameters<typeof history.query>[0]) =>
           Effect.map(history.query(query), (ticks) => ticks.map((one) => one.dueAt))
         assert.deepStrictEqual(yield* dues({ sense: "cpu", outcome: "error", limit: 3 }), [27, 24, 21])
+        const [, , third] = yield* history.query({ sense: "cpu", outcome: "error", limit: 3 })
+        assert.deepStrictEqual(
+          yield* dues({ sense: "cpu", outcome: "error", limit: 2, before: third?.id ?? 0 }),
+          [18, 15]
+        )
         assert.lengthOf(yield* dues({ sense: "cpu" }), 20)
         assert.lengthOf(yield* dues({ sense: "disk", limit: 100 }), 30)
         assert.deepStrictEqual(yield* dues({ sense: "disk", limit: 0 }), [])

@@ -14,7 +14,7 @@ import {
   SenseWorkerInit
 } from "@nerve/core/wire/SenseRpcs"
 import * as Worker from "@nerve/runtime/ipc/Worker"
-import type { SenseEvent } from "@nerve/runtime/sense/SenseEvent"
+import type { SenseEvent, TicksDropped } from "@nerve/runtime/sense/SenseEvent"
 import * as SensePool from "@nerve/runtime/sense/SensePool"
 import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
@@ -65,6 +65,7 @@ export interface Setup {
   /** Replaces the whole worker. */
   readonly program?: FakeSpawner.Program
   readonly onEvent?: (event: SenseEvent) => Effect.Effect<void>
+  readonly onDropped?: (dropped: TicksDropped) => void
 }
 
 /** Starts a pool in the test's scope and lets it get ready. */
@@ -107,7 +108,8 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
     onEvent: (event) => {
       events.push(event)
       return setup.onEvent?.(event) ?? Effect.void
-    }
+    },
+    onDroppedUnsafe: (one) => setup.onDropped?.(one)
   }).pipe(
     Effect.provideContext(
       Context.add(spawner, SenseWorkers, {
