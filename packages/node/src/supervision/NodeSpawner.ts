@@ -19,6 +19,7 @@ import { Socket } from "node:net"
 import { readLines } from "../ipc/LineReader.ts"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
+import * as ProcessMemory from "./ProcessMemory.ts"
 import * as Warden from "./Warden.ts"
 
 /** Variables that every worker may see. All others are inherited only when named. */
@@ -189,6 +190,7 @@ const watch = (
     pid,
     channel,
     exit: Deferred.await(exit),
+    memory: ProcessMemory.rss(pid),
     kill: (signal) => Effect.sync(() => !exited && killGroup(pid, signal))
   }
 }

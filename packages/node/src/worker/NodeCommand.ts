@@ -6,7 +6,7 @@ import type { WorkerSpec } from "@nerve/runtime/supervision/WorkerSpec"
 import * as WorkerSpecs from "@nerve/runtime/supervision/WorkerSpec"
 import { existsSync, lstatSync, mkdirSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 
 /** The bundled entries: for user modules, for sense groups, for workflows; and a thread of sense workers. */
@@ -79,6 +79,44 @@ export const entrySpec = (
   return WorkerSpecs.command(process.execPath, [...flags, entryFile(entry), ...(args ?? [])], rest)
 }
 
+/** A folder stands for all that is below it. */
+const reads = (limits: WorkerSpecs.NodeLimits, file: string): ReadonlyArray<string> => {
+  const named = limits.permissions?.read ?? []
+  if (named === true) return ["*"]
+  const entry = dirname(entryFile("worker"))
+  return [entry, ...Object.values(environment()), dirname(file), ...named]
+}
+
+const writes = (limits: WorkerSpecs.NodeLimits): ReadonlyArray<string> => {
+  const named = limits.permissions?.write ?? []
+  return named === true ? ["*"] : [...Object.values(environment()), ...named]
+}
+
+/** Flags of Node that put limits on a worker whose module is `file`. */
+export const limitFlags = (limits: WorkerSpecs.NodeLimits, file: string): ReadonlyArray<string> => {
+  const { heapSizeMb, permissions } = limits
+  const heap = heapSizeMb === undefined ? [] : [`--max-old-space-size=${Math.max(1, Math.round(heapSizeMb))}`]
+  if (permissions === undefined) return heap
+  const may = [
+    ["child-process", permissions.childProcess],
+    ["worker", permissions.workerThreads],
+    ["addons", permissions.addons],
+    ["wasi", permissions.wasi]
+  ] as const
+  return [
+    ...heap,
+    "--permission",
+    // What is allowed was allowed on purpose.
+    "--disable-warning=SecurityWarning",
+    ...reads(limits, file).map((path) => `--allow-fs-read=${path}`),
+    ...writes(limits).map((path) => `--allow-fs-write=${path}`),
+    ...may.flatMap(([name, allowed]) => (allowed === true ? [`--allow-${name}`] : []))
+  ]
+}
+
+/** Path of a module's file; the module itself where it has none (a data: URL). */
+const fileOf = (url: string): string => (url.startsWith("file:") ? fileURLToPath(url) : url)
+
 /** Executable and arguments of a spec. */
 export const resolve = (spec: WorkerSpec): { readonly executable: string; readonly args: ReadonlyArray<string> } => {
   switch (spec._tag) {
@@ -86,7 +124,8 @@ export const resolve = (spec: WorkerSpec): { readonly executable: string; readon
       return { executable: spec.command, args: spec.args }
     case "Module": {
       const url = spec.module.includes("://") ? spec.module : pathToFileURL(spec.module).href
-      return { executable: process.execPath, args: [...flags, entryFile("worker"), url, ...spec.args] }
+      const limits = limitFlags(spec.limits, fileOf(url))
+      return { executable: process.execPath, args: [...flags, ...limits, entryFile("worker"), url, ...spec.args] }
     }
   }
 }

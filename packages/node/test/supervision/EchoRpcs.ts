@@ -15,6 +15,13 @@ export const EchoRpcs = RpcGroup.make(
   Rpc.make("Spin", {}),
   /** Blocks the event loop for so long. */
   Rpc.make("Block", { payload: { ms: Schema.Int } }),
+  /** Takes that much memory and keeps it, outside of the heap or on it. */
+  Rpc.make("Hold", { payload: { mb: Schema.Int, where: Schema.Literals(["buffer", "heap"]) } }),
+  /** Tries what the permission model may forbid: `allowed`, or the error's code. */
+  Rpc.make("Try", {
+    payload: { what: Schema.Literals(["read", "write", "spawn"]), path: Schema.String },
+    success: Schema.String
+  }),
   Rpc.make("Exit", { payload: { code: Schema.Int } }),
   /** Writes these bytes to fd 3, past the protocol. */
   Rpc.make("WriteRaw", { payload: { text: Schema.String, times: Schema.Int } }),

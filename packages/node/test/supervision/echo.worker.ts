@@ -1,7 +1,7 @@
 import * as Worker from "@nerve/runtime/ipc/Worker"
 import { Effect, Stream } from "effect"
 import { spawn } from "node:child_process"
-import { writeSync } from "node:fs"
+import { readFileSync, writeFileSync, writeSync } from "node:fs"
 import { EchoRpcs, Refused } from "./EchoRpcs.ts"
 
 /** The descriptor is non-blocking: what it does not take now, it takes when the parent has read on. */
@@ -15,6 +15,9 @@ const writeAll = (bytes: Buffer): void => {
     }
   }
 }
+
+/** Memory that was asked to be kept. */
+const held: Array<unknown> = []
 
 export default Worker.serve(
   EchoRpcs,
@@ -39,6 +42,24 @@ export default Worker.serve(
         for (;;);
       }),
     Block: ({ ms }) => Effect.sync(() => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)),
+    Hold: ({ mb, where }) =>
+      Effect.sync(() => {
+        const kept = Array.from({ length: mb }, (_, n) =>
+          where === "buffer" ? Buffer.alloc(1024 * 1024, 1) : Array.from({ length: 131_072 }, (_, i) => i + n / 2)
+        )
+        held.push(kept)
+      }),
+    Try: ({ path, what }) =>
+      Effect.sync(() => {
+        try {
+          if (what === "read") readFileSync(path)
+          else if (what === "write") writeFileSync(path, "x")
+          else spawn(path)
+          return "allowed"
+        } catch (error) {
+          return error instanceof Error && "code" in error ? String(error.code) : String(error)
+        }
+      }),
     Exit: ({ code }) => Effect.sync(() => process.exit(code)),
     WriteRaw: ({ text, times }) =>
       Effect.sync(() => {

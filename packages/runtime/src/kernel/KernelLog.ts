@@ -85,6 +85,7 @@ export const ofWorker = (kind: "sense" | "workflow", event: WorkerEvent<string>)
     case "WorkerStarting":
     // Its exit follows, with the reason.
     case "WorkerHung":
+    case "MemoryLimitPassed":
       return []
     case "WorkerReady":
       return [worker(key, "started", { pid: event.pid, incarnation: event.incarnation })]

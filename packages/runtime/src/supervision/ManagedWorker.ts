@@ -23,9 +23,12 @@ import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { handoverText } from "@nerve/core/supervision/LifecycleState"
 import type { ChannelEnd } from "../ipc/Channel.ts"
 import { CallTable } from "./CallTable.ts"
+import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as pulse from "./internal/pulse.ts"
+import { handoverEnvironment, newResumeId } from "./Lifecycle.ts"
 import type { Child, Spawner } from "./Spawner.ts"
 import { RespawnLimitReached, WorkerDied, WorkerStopped } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
@@ -45,6 +48,8 @@ export interface WorkerInfo {
   readonly stderrTail: string
   /** How long its event loop was held up at the last heartbeat, in milliseconds; null before the first. */
   readonly loopDelayMs: number | null
+  /** Its resident memory in bytes, when that was last told or looked at; null before. */
+  readonly memoryBytes: number | null
 }
 
 export interface Options<K> {
@@ -60,6 +65,12 @@ export interface Options<K> {
   readonly mailbox: number
   /** Undefined: it is not asked whether it is alive. */
   readonly heartbeat: Heartbeat.Settings | undefined
+  /** Undefined: nobody looks at its memory. */
+  readonly memory: memoryWatch.Limits | undefined
+  /** In place of a drain, when it passes its soft limit. */
+  readonly onMemoryHigh?: (() => void) | undefined
+  /** Whether its incarnations are told of one another (L5). */
+  readonly handover: boolean
   readonly metrics: WorkerMetrics
   /** Told of every event but output, in order, before anything follows from it. */
   readonly emit: (event: WorkerEvent<K>) => Effect.Effect<void>
@@ -102,6 +113,7 @@ interface Incarnation {
   /** Told of its signs of life, once it is ready, where it answers pings. */
   pulse: pulse.Pulse | undefined
   loopDelayMs: number | null
+  memoryBytes: number | null
 }
 
 /** The stop ladder that an incarnation is being taken down. */
@@ -316,12 +328,40 @@ export const make = Effect.fnUntraced(function* <K>(
       ask: (n) => void incarnation.child.channel.sendUnsafe({ t: "ping", n }),
       isExcused: () => isStopping() || (heartbeat.while === "idle" && calls.inFlight > 0),
       hung: (silentMs) => hung(incarnation, silentMs),
-      measured: (delayMs) => {
+      measured: (delayMs, memory) => {
         incarnation.loopDelayMs = delayMs
+        incarnation.memoryBytes = memory ?? incarnation.memoryBytes
         options.metrics.loopDelayMs(delayMs)
       }
     })
   }
+
+  const watchMemory = (incarnation: Incarnation, limits: memoryWatch.Limits): Effect.Effect<never> => {
+    const { child, number } = incarnation
+    const told = Effect.suspend(() =>
+      incarnation.memoryBytes === null ? Effect.fail("it does not tell") : Effect.succeed(incarnation.memoryBytes)
+    )
+    const looked = Effect.suspend(() => limits.rss?.(child.pid) ?? child.memory ?? told)
+    const read = Effect.catch(looked, () => told)
+    return memoryWatch.watch({
+      limits,
+      read: Effect.tap(read, (bytes) =>
+        Effect.sync(() => {
+          incarnation.memoryBytes = bytes
+        })
+      ),
+      high: (limit, bytes) => memoryHigh(number, limit, bytes)
+    })
+  }
+
+  const memoryHigh = Effect.fnUntraced(function* (incarnation: number, limit: "soft" | "hard", bytes: number) {
+    // What drains or is told to die already is on its way out.
+    if (machine.state._tag !== "Ready" || machine.state.doomed !== null) return
+    if (limit === "soft" && options.onMemoryHigh !== undefined) return options.onMemoryHigh()
+    yield* options.emit({ _tag: "MemoryLimitPassed", key, incarnation, limit, bytes })
+    if (limit === "soft") post({ _tag: "DrainAsked" })
+    else kill(incarnation, "memory", `memory: ${bytes} bytes are above its limit`)
+  })
 
   /** From here on the stop ladder bounds it. */
   const isStopping = () => machine.state._tag === "Draining" && machine.state.asked
@@ -383,8 +423,17 @@ export const make = Effect.fnUntraced(function* <K>(
     )
   })
 
+  const resumeId = newResumeId()
+  let previousExit: string | null = null
+
+  const withHandover = (spec: WorkerSpec): WorkerSpec => {
+    if (!options.handover) return spec
+    const handover = handoverEnvironment({ id: name, resumeId, incarnation: machine.incarnation, previousExit })
+    return { ...spec, options: { ...spec.options, env: { ...spec.options.env, ...handover } } }
+  }
+
   const serve = Effect.fnUntraced(function* (number: number) {
-    const child = yield* options.spawner.spawn(options.worker(), {
+    const child = yield* options.spawner.spawn(withHandover(options.worker()), {
       key: name,
       incarnation: number,
       output: { line: onLine(number) }
@@ -397,7 +446,8 @@ export const make = Effect.fnUntraced(function* <K>(
       greeted: false,
       info: null,
       pulse: undefined,
-      loopDelayMs: null
+      loopDelayMs: null,
+      memoryBytes: null
     }
     current = incarnation
     const ended = Latch.makeUnsafe(false)
@@ -420,6 +470,10 @@ export const make = Effect.fnUntraced(function* <K>(
         Effect.suspend(() => incarnation.pulse?.run ?? Effect.void)
       )
     )
+    const { memory } = options
+    if (memory !== undefined) {
+      yield* Effect.forkScoped(Effect.andThen(incarnation.greeting.await, watchMemory(incarnation, memory)))
+    }
     yield* Effect.forkScoped(
       ended.await.pipe(
         Effect.andThen(Effect.sleep(channelClosedGraceMs)),
@@ -497,6 +551,7 @@ export const make = Effect.fnUntraced(function* <K>(
   ) {
     const pid = current?.child.pid ?? null
     current = undefined
+    previousExit = handoverText({ ...(action.exit ?? { code: null, signal: null }), error: null })
     options.metrics.exited(action.cause)
     calls.failInFlight(action.expected ? stoppedError() : died(action.incarnation, action.exit))
     yield* options.emit({
@@ -675,7 +730,8 @@ export const make = Effect.fnUntraced(function* <K>(
       incarnation: machine.incarnation,
       crashes: machine.crashes,
       stderrTail,
-      loopDelayMs: current?.loopDelayMs ?? null
+      loopDelayMs: current?.loopDelayMs ?? null,
+      memoryBytes: current?.memoryBytes ?? null
     }),
     start,
     stop,

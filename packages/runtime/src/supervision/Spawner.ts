@@ -27,6 +27,8 @@ export interface Child {
   readonly channel: Channel
   /** Waits for the process to be reaped and its output read to the end. Any number may wait. */
   readonly exit: Effect.Effect<WorkerExit>
+  /** Its resident memory in bytes, where the Spawner can tell. Fails when the process is gone. */
+  readonly memory?: Effect.Effect<number, unknown>
   /** Signals the child's whole process group; false when nothing was there to signal. */
   readonly kill: (signal: Signal) => Effect.Effect<boolean>
 }

@@ -32,6 +32,14 @@ export type WorkerEvent<K> =
     }
   /** It has not answered for so long; it is killed, and `WorkerExited` follows. */
   | { readonly _tag: "WorkerHung"; readonly key: K; readonly incarnation: number; readonly silentMs: number }
+  /** `soft`: it is drained, unless a pool replaces it; `hard`: it is killed, and `WorkerExited` follows. */
+  | {
+      readonly _tag: "MemoryLimitPassed"
+      readonly key: K
+      readonly incarnation: number
+      readonly limit: "soft" | "hard"
+      readonly bytes: number
+    }
   | { readonly _tag: "RespawnScheduled"; readonly key: K; readonly delayMs: number; readonly crashes: number }
   | { readonly _tag: "WorkerGivenUp"; readonly key: K; readonly crashes: number; readonly reason: string }
   | {

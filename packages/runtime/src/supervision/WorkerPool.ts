@@ -12,7 +12,7 @@ import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as Frame from "@nerve/core/wire/Frame"
-import * as ByteSize from "effect/ByteSize"
+import type * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
@@ -29,6 +29,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { PendingCall } from "./CallTable.ts"
+import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as poolClient from "./internal/poolClient.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
 import * as pulse from "./internal/pulse.ts"
@@ -98,11 +99,13 @@ export interface PoolSettings {
   readonly growAfter?: Duration.Input | undefined
   /** Elastic: how long a worker must have been idle before it is removed; 1 minute unless told. */
   readonly idleTimeout?: Duration.Input | undefined
-  /** Resident memory above which a worker is replaced, such as `"512 MiB"`; needs `rss`. */
+  /** Resident memory above which a worker is replaced, such as `"512 MiB"`. */
   readonly memoryLimit?: ByteSize.Input | undefined
+  /** Resident memory above which a worker is killed, whatever it does. */
+  readonly memoryHardLimit?: ByteSize.Input | undefined
 }
 
-export interface Options<Rpcs extends Rpc.Any> extends PoolSettings {
+export interface Options<Rpcs extends Rpc.Any> extends PoolSettings, Omit<memoryWatch.Options, keyof PoolSettings> {
   readonly rpcs: RpcGroup.RpcGroup<Rpcs>
   /** What to start in a slot. Asked anew for each worker, so that a reload starts what it says then. */
   readonly worker: (slot: number) => WorkerSpec
@@ -117,10 +120,6 @@ export interface Options<Rpcs extends Rpc.Any> extends PoolSettings {
   readonly respawn?: RespawnPolicy.RespawnPolicy | undefined
   /** The bounds of the stop ladder; `drainMs` bounds `shutdown`, and calls beside one that hangs. */
   readonly stop?: StopPolicy.StopPolicy | undefined
-  /** Resident memory of a process, in bytes; `ProcessMemory.rss` on Node. */
-  readonly rss?: ((pid: number) => Effect.Effect<number, unknown>) | undefined
-  /** How often memory is looked at; 5 seconds unless told. */
-  readonly rssEvery?: Duration.Input | undefined
   /**
    * As for a `WorkerRuntime`, but a worker with a call may be silent unless told (`while: "idle"`): its call's
    * `execTimeout` says how long it may compute.
@@ -281,6 +280,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const stopPolicy = options.stop ?? StopPolicy.standard
   const settings = settingsOf(options, stopPolicy)
   const heartbeat = pulse.settingsOf(options.heartbeat, "idle")
+  const memory = memoryWatch.limitsOf(options)
   const metrics = WorkerMetrics.make(name, context)
   const execTimeoutMs = millis(options.execTimeout, Infinity)
   const waitTimeoutMs = millis(options.waitTimeout, Infinity)
@@ -586,6 +586,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
         bootTimeoutMs,
         stop: stopPolicy,
         heartbeat,
+        memory,
+        onMemoryHigh: () => step({ _tag: "MemoryHigh", member: id }),
         metrics,
         emit: (event) =>
           Effect.andThen(
@@ -730,31 +732,6 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     Effect.uninterruptible(Effect.ignore(waitUntil("closed", { _tag: "ShutdownAsked", withinMs: within }))).pipe(
       Effect.andThen(tellOutputs)
     )
-
-  // --- memory ----------------------------------------------------------------------------------------
-
-  const { memoryLimit, rss } = options
-  if (memoryLimit !== undefined && rss === undefined) {
-    return yield* Effect.die(new Error(`pool ${name}: memoryLimit needs rss, which reads a process's memory`))
-  }
-  if (memoryLimit !== undefined && rss !== undefined) {
-    const limit = ByteSize.toNumberUnsafe(ByteSize.fromInputUnsafe(memoryLimit))
-    const look = Effect.fnUntraced(function* (id: number, pid: number) {
-      if ((yield* rss(pid)) > limit) step({ _tag: "MemoryHigh", member: id })
-    })
-    const lookAll = Effect.suspend(() =>
-      Effect.forEach(
-        machine.members.filter((one) => one.stage === "ready"),
-        ({ id }) => {
-          const pid = members.get(id)?.info().pid ?? null
-          // One that cannot be read is going, or somebody else's to judge.
-          return pid === null ? Effect.void : Effect.ignoreCause(look(id, pid))
-        },
-        { discard: true }
-      )
-    )
-    yield* Effect.forkIn(Effect.forever(Effect.andThen(Effect.sleep(millis(options.rssEvery, 5000)), lookAll)), scope)
-  }
 
   yield* Effect.addFinalizer((exit) =>
     shutdown(0).pipe(

@@ -22,6 +22,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { makeClient } from "../internal/makeClient.ts"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
+import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as pulse from "./internal/pulse.ts"
 import * as ManagedWorker from "./ManagedWorker.ts"
 import { Spawner } from "./Spawner.ts"
@@ -34,7 +35,7 @@ export type { WorkerInfo } from "./ManagedWorker.ts"
 /** `interval`, `timeout` and `while`. */
 export type HeartbeatOptions = pulse.Options
 
-export interface Options<K extends string, Rpcs extends Rpc.Any> {
+export interface Options<K extends string, Rpcs extends Rpc.Any> extends memoryWatch.Options {
   readonly rpcs: RpcGroup.RpcGroup<Rpcs>
   /** What to start for a key. Asked anew for each incarnation. */
   readonly worker: (key: K) => WorkerSpec
@@ -121,7 +122,8 @@ const neverStarted: ManagedWorker.WorkerInfo = {
   incarnation: 0,
   crashes: 0,
   stderrTail: "",
-  loopDelayMs: null
+  loopDelayMs: null,
+  memoryBytes: null
 }
 
 /** A runtime with no workers yet. Closing the scope stops all of them, side by side, by the ladder. */
@@ -134,6 +136,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
   const context = yield* Effect.context<never>()
   const policy = options.stop ?? StopPolicy.standard
   const heartbeat = pulse.settingsOf(options.heartbeat, "always")
+  const memory = memoryWatch.limitsOf(options)
   const metrics = WorkerMetrics.make(options.name ?? "workers", context)
   const workers = new Map<K, Held>()
   /** Workers that were evicted and are still going: a successor waits for them. */
@@ -195,6 +198,8 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           stop: policy,
           mailbox: options.mailbox ?? 1024,
           heartbeat,
+          memory,
+          handover: true,
           metrics,
           emit,
           emitUnsafe: (event) => {

@@ -9,6 +9,7 @@ export type WorkerSpec =
       /** URL of an ES module (TypeScript or JavaScript) that calls `Worker.serve`. */
       readonly module: string
       readonly args: ReadonlyArray<string>
+      readonly limits: NodeLimits
       readonly options: Options
     }
   | {
@@ -35,13 +36,37 @@ export interface Options {
   readonly init?: Schema.Json
 }
 
+/** What a Node worker may use. They are command line flags: set when the process starts, and for its life. */
+export interface NodeLimits {
+  /** Megabytes of the old generation of its heap (`--max-old-space-size`). One that needs more aborts: a crash. */
+  readonly heapSizeMb?: number | undefined
+  /** It runs under Node's permission model, and may do only what is named here. Everything, unless given. */
+  readonly permissions?: Permissions | undefined
+}
+
+/**
+ * What a worker under Node's permission model may do. It can always read nerve's own files, its module's
+ * folder and the compile cache. The network is not restricted by Node 22 and 24, nor is `node:sqlite`.
+ */
+export interface Permissions {
+  /** Files and folders that it may read, those of packages that it imports among them; true: all. */
+  readonly read?: true | ReadonlyArray<string> | undefined
+  /** Files and folders that it may write; true: all. */
+  readonly write?: true | ReadonlyArray<string> | undefined
+  readonly childProcess?: boolean | undefined
+  readonly workerThreads?: boolean | undefined
+  readonly addons?: boolean | undefined
+  readonly wasi?: boolean | undefined
+}
+
 /** A worker whose code is an ES module. */
 export const module = (
   url: URL | string,
-  options: Options & { readonly args?: ReadonlyArray<string> } = {}
+  options: Options & NodeLimits & { readonly args?: ReadonlyArray<string> } = {}
 ): WorkerSpec => {
-  const { args, ...rest } = options
-  return { _tag: "Module", module: String(url), args: args ?? [], options: rest }
+  const { args, heapSizeMb, permissions, ...rest } = options
+  const limits = { ...(heapSizeMb && { heapSizeMb }), ...(permissions && { permissions }) }
+  return { _tag: "Module", module: String(url), args: args ?? [], limits, options: rest }
 }
 
 /** A worker that is any executable; it speaks the protocol on descriptor 3 unless told. */

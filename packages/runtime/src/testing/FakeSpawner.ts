@@ -33,6 +33,8 @@ export interface FakeChild {
   /** The supervisor's end. */
   readonly parentChannel: MemoryChannel.MemoryChannel
   readonly output: OutputSink
+  /** Sets its resident memory, in bytes, as the supervisor sees it; it has none before. */
+  readonly setMemory: (bytes: number) => void
   /** Signals it was sent while it lived, in order. */
   readonly signals: ReadonlyArray<Signal>
   /** Ends it, as if by itself; no-op when it has ended. */
@@ -84,6 +86,7 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
         const signals: Array<Signal> = []
         const pid = nextPid++
         let exited: WorkerExit | null = null
+        let memory: number | undefined
 
         const end = (exit: WorkerExit) => {
           if (exited !== null) return
@@ -129,6 +132,9 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
           channel: worker,
           parentChannel: parent,
           output: options.output,
+          setMemory: (bytes) => {
+            memory = bytes
+          },
           signals,
           exit: (exit) => Effect.sync(() => end(exit)),
           exited: () => exited
@@ -138,6 +144,7 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
           pid,
           channel: deafToStop(parent, () => stubborn.has(options.key)),
           exit: Deferred.await(ended),
+          memory: Effect.suspend(() => (memory === undefined ? Effect.fail("not set") : Effect.succeed(memory))),
           kill
         } satisfies Child
       })

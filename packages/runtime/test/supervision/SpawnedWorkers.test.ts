@@ -52,6 +52,7 @@ describe("ProcessWorker", () => {
           _tag: "Module",
           module: "file:///web.ts",
           args: ["x"],
+          limits: {},
           options: { env: { A: "1", NERVE_RESUME_ID: "r-1" } }
         })
         yield* worker.stop()

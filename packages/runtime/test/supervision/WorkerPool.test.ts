@@ -634,11 +634,27 @@ describe("WorkerPool: recycling", () => {
     )
   })
 
-  it.effect("a memory limit without a way to read memory is the author's mistake, told at once", () =>
-    Effect.gen(function* () {
-      const exit = yield* Effect.exit(setup({ memoryLimit: "1 GB" }, () => Effect.void))
-      assert.include(String(exit), "memoryLimit needs rss")
-    })
+  it.effect("kills one that passes the hard limit, and goes by what the Spawner tells", () =>
+    setup({ memoryLimit: "100 MB", memoryHardLimit: "200 MB", rssEvery: "1 second" }, ({ children, events, pool }) =>
+      Effect.gen(function* () {
+        children.all()[0]?.setMemory(201_000_000)
+        yield* TestClock.adjust("1 second")
+        assert.deepInclude(
+          events.find((event) => event._tag === "MemoryLimitPassed"),
+          { key: 0, incarnation: 1, limit: "hard", bytes: 201_000_000 }
+        )
+        assert.deepInclude(
+          events.find((event) => event._tag === "WorkerExited"),
+          { incarnation: 1, cause: "memory", expected: false }
+        )
+        yield* TestClock.adjust("1 second")
+        assert.deepInclude(yield* pool.info, { ready: 2 })
+        assert.notInclude(
+          events.map((event) => event._tag),
+          "WorkerRecycling"
+        )
+      })
+    )
   )
 })
 
@@ -929,6 +945,7 @@ describe("WorkerPool.config (P8)", () => {
           PDF_POOL_GROW_AFTER: "10ms",
           PDF_POOL_IDLE_TIMEOUT: "5m",
           PDF_POOL_MEMORY_LIMIT: "512MiB",
+          PDF_POOL_MEMORY_HARD_LIMIT: "1GiB",
           OTHER_SIZE: "7"
         }),
         {
@@ -943,7 +960,8 @@ describe("WorkerPool.config (P8)", () => {
           ttl: 3_600_000,
           growAfter: 10,
           idleTimeout: 300_000,
-          memoryLimit: 536_870_912
+          memoryLimit: 536_870_912,
+          memoryHardLimit: 1_073_741_824
         }
       )
       assert.deepStrictEqual(yield* read({ PDF_POOL_SIZE: "4" }), { size: 4 })

@@ -17,6 +17,8 @@ export interface Setup {
   readonly shouldRespawn?: (key: Key) => boolean
   readonly stop?: StopPolicy.StopPolicy
   readonly mailbox?: number
+  readonly memoryLimit?: number
+  readonly memoryHardLimit?: number
   readonly heartbeat?: WorkerRuntime.HeartbeatOptions | false
   readonly probe?: Probe
   readonly worker?: (key: Key) => WorkerSpec.WorkerSpec
@@ -46,6 +48,9 @@ export const setup = (options: Setup, body: (test: Harness) => Effect.Effect<voi
         stop: options.stop,
         mailbox: options.mailbox,
         heartbeat: options.heartbeat,
+        memoryLimit: options.memoryLimit,
+        memoryHardLimit: options.memoryHardLimit,
+        rssEvery: "1 second",
         onEvent: (event) =>
           Effect.suspend(() => {
             events.push(event)

@@ -51,7 +51,8 @@ export const make = (prefix: string): Config.Config<PoolSettings> => {
       ttl: Config.option(duration(name("TTL"))),
       growAfter: Config.option(duration(name("GROW_AFTER"))),
       idleTimeout: Config.option(duration(name("IDLE_TIMEOUT"))),
-      memoryLimit: Config.option(Config.map(Config.ByteSize(name("MEMORY_LIMIT")), ByteSize.toNumberUnsafe))
+      memoryLimit: Config.option(Config.map(Config.ByteSize(name("MEMORY_LIMIT")), ByteSize.toNumberUnsafe)),
+      memoryHardLimit: Config.option(Config.map(Config.ByteSize(name("MEMORY_HARD_LIMIT")), ByteSize.toNumberUnsafe))
     }),
     (found) => {
       const present: Record<string, unknown> = {}

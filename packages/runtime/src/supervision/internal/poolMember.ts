@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Channel } from "../../ipc/Channel.ts"
 import type { PendingCall } from "../CallTable.ts"
+import type * as memoryWatch from "./memoryWatch.ts"
 import * as ManagedWorker from "../ManagedWorker.ts"
 import { SpawnFailed, type Spawner } from "../Spawner.ts"
 import type { WorkerEvent } from "../WorkerEvent.ts"
@@ -30,6 +31,8 @@ export interface Options {
   readonly bootTimeoutMs: number
   readonly stop: StopPolicy
   readonly heartbeat: Heartbeat.Settings | undefined
+  readonly memory: memoryWatch.Limits | undefined
+  readonly onMemoryHigh: () => void
   readonly metrics: WorkerMetrics
   readonly emit: (event: WorkerEvent<number>) => Effect.Effect<void>
   readonly emitUnsafe: (event: WorkerEvent<number>) => void
@@ -103,6 +106,10 @@ export const startUnsafe = (options: Options): PoolMember => {
         // The pool gives it no more than it may run.
         mailbox: Number.MAX_SAFE_INTEGER,
         heartbeat: options.heartbeat,
+        memory: options.memory,
+        onMemoryHigh: options.onMemoryHigh,
+        // Members are interchangeable: one has nothing to take over from the one before.
+        handover: false,
         metrics: options.metrics,
         // That it is not respawned says nothing: what becomes of the slot is the pool's to tell.
         emit: (event) => (event._tag === "WorkerGivenUp" ? Effect.void : options.emit(numbered(event))),
