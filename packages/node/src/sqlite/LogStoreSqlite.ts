@@ -7,7 +7,9 @@
  */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as LogStoreSql from "@nerve/runtime/log/LogStoreSql"
-import { LogStore, LogStoreError } from "@nerve/runtime/log/LogStore"
+import * as BlobStore from "@nerve/runtime/log/BlobStore"
+import { type LogStore, LogStoreError } from "@nerve/runtime/log/LogStore"
+import type { StoreMaintenance } from "@nerve/runtime/log/StoreMaintenance"
 import { TickHistory } from "@nerve/runtime/sense/TickHistory"
 import * as TickHistorySql from "@nerve/runtime/sense/TickHistorySql"
 import * as Context from "effect/Context"
@@ -19,8 +21,11 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
 import { mkdirSync, statSync } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, join } from "node:path"
+import * as NodeDurableFolder from "../files/NodeDurableFolder.ts"
+import * as EndFile from "./EndFile.ts"
 import * as SameFile from "./SameFile.ts"
+import * as SqliteFile from "./SqliteFile.ts"
 
 /** Why a store did not open, for who has to decide; `StoreOpenFailed.message` is for who has to read. */
 export const StoreOpenReason = Schema.Literals([
@@ -63,32 +68,32 @@ const BUSY_TIMEOUT = 1000
  */
 export const make = Effect.fnUntraced(function* (
   file: string
-): Effect.fn.Return<LogStore["Service"], StoreOpenFailed, Scope.Scope | Reactivity.Reactivity> {
+): Effect.fn.Return<LogStoreSql.Stores, StoreOpenFailed, Scope.Scope | Reactivity.Reactivity> {
   const sql = yield* makeClient(file)
-  const { check } = yield* watchFile(file)
-  return yield* openStore(file, sql, { guard: check })
+  return yield* openStore(file, sql, yield* EndFile.read(file), yield* writing(file))
 })
 
 /** The store in `file`, which is created when it is not there. */
-export const layer = (file: string): Layer.Layer<LogStore, StoreOpenFailed> =>
-  Layer.effect(LogStore, make(file)).pipe(Layer.provide(Reactivity.layer))
+export const layer = (file: string): Layer.Layer<LogStore | StoreMaintenance, StoreOpenFailed> =>
+  Layer.effectContext(Effect.map(make(file), LogStoreSql.toContext)).pipe(Layer.provide(Reactivity.layer))
 
 /** What a daemon keeps in its file: the log, and beside it the history of the senses' ticks. */
-export const layerWithTicks = (file: string): Layer.Layer<LogStore | TickHistory, StoreOpenFailed> =>
+export const layerWithTicks = (file: string): Layer.Layer<LogStore | StoreMaintenance | TickHistory, StoreOpenFailed> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const sql = yield* makeClient(file)
-      const { check } = yield* watchFile(file)
-      return yield* withTicks(file, sql, { guard: check })
+      return yield* withTicks(file, sql, yield* EndFile.read(file), yield* writing(file))
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
 /** The same for reading only; no ticks when no daemon has recorded any there. */
-export const layerReadOnlyWithTicks = (file: string): Layer.Layer<LogStore | TickHistory, StoreOpenFailed> =>
+export const layerReadOnlyWithTicks = (
+  file: string
+): Layer.Layer<LogStore | StoreMaintenance | TickHistory, StoreOpenFailed> =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* attempt(file, () => statSync(file))
-      return yield* withTicks(file, yield* openFile(file, true), { readOnly: true })
+      return yield* withTicks(file, yield* openFile(file, true), yield* EndFile.read(file), { readOnly: true })
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
@@ -98,15 +103,15 @@ export const layerReadOnlyWithTicks = (file: string): Layer.Layer<LogStore | Tic
  */
 export const makeReadOnly = Effect.fnUntraced(function* (
   file: string
-): Effect.fn.Return<LogStore["Service"], StoreOpenFailed, Scope.Scope | Reactivity.Reactivity> {
+): Effect.fn.Return<LogStoreSql.Stores, StoreOpenFailed, Scope.Scope | Reactivity.Reactivity> {
   yield* attempt(file, () => statSync(file))
   const sql = yield* openFile(file, true)
-  return yield* openStore(file, sql, { readOnly: true })
+  return yield* openStore(file, sql, yield* EndFile.read(file), { readOnly: true })
 })
 
 /** The store in `file`, which must exist, for reading only. */
-export const layerReadOnly = (file: string): Layer.Layer<LogStore, StoreOpenFailed> =>
-  Layer.effect(LogStore, makeReadOnly(file)).pipe(Layer.provide(Reactivity.layer))
+export const layerReadOnly = (file: string): Layer.Layer<LogStore | StoreMaintenance, StoreOpenFailed> =>
+  Layer.effectContext(Effect.map(makeReadOnly(file), LogStoreSql.toContext)).pipe(Layer.provide(Reactivity.layer))
 
 /**
  * A connection for writing, with the settings that durability needs; the file and its folder are created.
@@ -139,8 +144,16 @@ const openFile = Effect.fnUntraced(function* (file: string, readonly: boolean) {
 const pragma = (file: string, sql: SqlClient.SqlClient, setting: string) =>
   Effect.mapError(sql.unsafe<{ readonly journal_mode?: unknown }>(`PRAGMA ${setting}`), (error) => failure(file, error))
 
-const openStore = (file: string, sql: SqlClient.SqlClient, options: LogStoreSql.Options) =>
-  LogStoreSql.make(options).pipe(
+/** The store over an open file; archived days and large payloads are in folders beside it. */
+const openStore = (file: string, sql: SqlClient.SqlClient, end: EndFile.End, options: LogStoreSql.Options) =>
+  Effect.flatMap(BlobStore.make(NodeDurableFolder.make(join(dirname(file), "blobs"))), (blobs) =>
+    LogStoreSql.make({
+      ...options,
+      blobs,
+      archive: NodeDurableFolder.make(join(dirname(file), "archive")),
+      file: SqliteFile.make(file, sql, end)
+    })
+  ).pipe(
     Effect.provideService(SqlClient.SqlClient, sql),
     Effect.catchTags({
       LogSchemaTooNew: (error) => Effect.fail(failure(file, error, "too-new")),
@@ -151,14 +164,23 @@ const openStore = (file: string, sql: SqlClient.SqlClient, options: LogStoreSql.
 const withTicks = Effect.fnUntraced(function* (
   file: string,
   sql: SqlClient.SqlClient,
+  end: EndFile.End,
   options: LogStoreSql.Options & TickHistorySql.Options
 ) {
-  const log = yield* openStore(file, sql, options)
+  const stores = yield* openStore(file, sql, end, options)
   const ticks = yield* TickHistorySql.make(options).pipe(
     Effect.provideService(SqlClient.SqlClient, sql),
     Effect.mapError((error) => failure(file, error))
   )
-  return Context.make(LogStore, log).pipe(Context.add(TickHistory, ticks))
+  return Context.add(LogStoreSql.toContext(stores), TickHistory, ticks)
+})
+
+/** What a store that writes `file` watches and tells; `acknowledged` is what an earlier one told. */
+const writing = Effect.fnUntraced(function* (file: string) {
+  const { check } = yield* watchFile(file)
+  const end = yield* EndFile.read(file)
+  const acknowledged = typeof end === "string" ? undefined : end
+  return { guard: check, acknowledged, onDurable: yield* EndFile.writer(file) }
 })
 
 /** A check that fails once `file` is no longer the file that was opened. It runs inside each transaction. */

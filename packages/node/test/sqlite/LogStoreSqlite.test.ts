@@ -280,9 +280,9 @@ describe("a file that does not open", () => {
       yield* tamper(file, "UPDATE meta SET value = '99' WHERE key = 'schema_version'")
       const error = yield* openFailure(LogStoreSqlite.layer(file))
       expect(error.reason).toBe("too-new")
-      expect(error.message).toContain("schema version 99, this nerve knows versions up to 2")
+      expect(error.message).toContain("schema version 99, this nerve knows versions up to 3")
       expect((yield* openFailure(LogStoreSqlite.layerReadOnly(file))).reason).toBe("too-new")
-      yield* tamper(file, "UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+      yield* tamper(file, "UPDATE meta SET value = '3' WHERE key = 'schema_version'")
       expect(yield* withStore(file, (store) => store.verify)).toBeNull()
     })
   )
@@ -319,7 +319,7 @@ describe("an open file", () => {
     Effect.gen(function* () {
       const sql = yield* LogStoreSqlite.makeClient(yield* newFile)
       let transactions = 0
-      const store = yield* LogStoreSql.make({ guard: Effect.sync(() => void transactions++) }).pipe(
+      const { store } = yield* LogStoreSql.make({ guard: Effect.sync(() => void transactions++) }).pipe(
         Effect.provideService(SqlClient, sql)
       )
       yield* Effect.forEach(
@@ -371,7 +371,7 @@ describe("an open file", () => {
   it.effect("fails appends on a full disk, changes nothing, and goes on when there is space", () =>
     Effect.gen(function* () {
       const sql = yield* LogStoreSqlite.makeClient(yield* newFile)
-      const store = yield* LogStoreSql.make().pipe(Effect.provideService(SqlClient, sql))
+      const { store } = yield* LogStoreSql.make().pipe(Effect.provideService(SqlClient, sql))
       yield* fill(store)
       const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
       yield* sql.unsafe(`PRAGMA max_page_count = ${pages?.page_count ?? 0}`)

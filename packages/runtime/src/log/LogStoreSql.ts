@@ -1,132 +1,189 @@
 /**
  * The log in an SQL database (D1, D2): written for SQLite, in SQL that other databases speak too.
  *
- * It owns the tables `logs`, `workflow_runs` and `meta`. Entries are appended through `LogWriter`, a
- * batch per transaction, and each run is materialised in the transaction of its entry. The database
- * itself (file, durability, locks) belongs to whoever provides the `SqlClient`.
+ * It owns the tables `logs`, `workflow_runs`, `meta`, `archive_days` and `archive_blobs`. Entries are
+ * appended through `LogWriter`, a batch per transaction, and each run is materialised in the transaction
+ * of its entry. What is archived is read as if it still were in the table. The database itself (file,
+ * durability, locks) belongs to whoever provides the `SqlClient`.
  */
-import type { LogQuery } from "@nerve/core/domain/LogEntry"
+import type { StoreProblem, StoreStats, VacuumReport } from "@nerve/core/wire/StoreReports"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { PreventSchedulerYield } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
-import { makeRuns, makeStatements, passStrangers, readHead, type Statements, writeRows } from "./internal/append.ts"
-import * as Chain from "./internal/chain.ts"
-import { decodeNumber, decodeEntries, decodeRuns, decodeStoredRow } from "./internal/columns.ts"
-import { decodeMessages, DEFAULT_LIMIT, single } from "./internal/entries.ts"
+import * as Archive from "./Archive.ts"
+import type { BlobStore } from "./BlobStore.ts"
+import type { DurableFolder } from "./DurableFolder.ts"
+import { makeStatements, passLost, passStrangers, type Past, readHead, writeRows } from "./internal/append.ts"
+import * as Archived from "./internal/archived.ts"
+import { decodeRuns, type Head, type Resolve } from "./internal/columns.ts"
+import { decodeMessages, single } from "./internal/entries.ts"
+import { formatReference, parseReference } from "./internal/payload.ts"
+import * as Reading from "./internal/reading.ts"
+import { rebuildRuns } from "./internal/rebuild.ts"
+import type { PreparedRow } from "./internal/row.ts"
 import { checkVersion, LogSchemaTooNew, migrate } from "./internal/schema.ts"
+import * as Stats from "./internal/stats.ts"
 import * as Tail from "./internal/tail.ts"
-import { makeTransact, nameSqlErrors, withConnection } from "./internal/transaction.ts"
+import { makeTransact, nameSqlErrors, type Transact, withConnection } from "./internal/transaction.ts"
+import { verify } from "./internal/verify.ts"
 import { LogStore, LogStoreError, type RunQuery } from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
+import { StoreMaintenance } from "./StoreMaintenance.ts"
 
 export { LogSchemaTooNew } from "./internal/schema.ts"
+export type { Head } from "./internal/columns.ts"
 
-/** Rows read at once by what walks the whole log. */
-const PAGE = 1000
+/**
+ * A payload of more characters of JSON than this goes into a blob. Small enough that a row fits a few
+ * pages of the database, large enough that what people write stays in the table.
+ */
+export const BLOB_OVER = 64 * 1024
+
+/** What the owner of the database can do that SQL cannot. */
+export interface DatabaseFile {
+  /** What is wrong with the file itself. */
+  readonly check: Effect.Effect<ReadonlyArray<StoreProblem>, LogStoreError>
+  readonly vacuum: Effect.Effect<VacuumReport, LogStoreError>
+  readonly sizes: Effect.Effect<Pick<StoreStats, "fileBytes" | "freeBytes">, LogStoreError>
+}
 
 export interface Options {
   /** The database is only read: nothing is migrated, every append fails. */
   readonly readOnly?: boolean
   /** Run in each transaction that appends, before it writes; when it fails, so do its writers. */
   readonly guard?: Effect.Effect<void, LogStoreError>
+  /** Told of the log's end after each transaction, before its writers are answered. Must not throw. */
+  readonly onDurable?: (head: Head) => void
+  /** The last end that an earlier owner was told of: if the log ends before it, entries are gone. */
+  readonly acknowledged?: Head | undefined
+  /** Where archived days are. Without it nothing is archived. */
+  readonly archive?: DurableFolder | undefined
+  /** Where large payloads are. Without it they are in the table like the others. */
+  readonly blobs?: BlobStore["Service"] | undefined
+  readonly file?: DatabaseFile | undefined
+}
+
+export interface Stores {
+  readonly store: LogStore["Service"]
+  readonly maintenance: StoreMaintenance["Service"]
 }
 
 /** A log in the database of `SqlClient`, its tables created or brought up to date. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<LogStore["Service"], LogStoreError | LogSchemaTooNew, SqlClient.SqlClient | Scope.Scope> {
+): Effect.fn.Return<Stores, LogStoreError | LogSchemaTooNew, SqlClient.SqlClient | Scope.Scope> {
   const sql = yield* SqlClient.SqlClient
   const transact = makeTransact(sql)
   const texts = makeStatements(sql)
   const guard = options.guard ?? Effect.void
+  const { archive: folder, blobs } = options
+  const readOnly = options.readOnly === true
 
   // ── Opening: tables, then where the log ends, then readers, then writers. Closing goes backwards:
   // reads are refused, writers flushed, followers ended. ──
-  const head = yield* options.readOnly === true
+  const opened = yield* readOnly
     ? withConnection(sql, "open", (conn) =>
-        Effect.andThen(checkVersion(conn), readHead(conn, texts)).pipe(
+        checkVersion(conn).pipe(
+          Effect.andThen(Effect.all({ head: readHead(conn, texts), archived: Archived.read(conn) })),
           Effect.catchTag("LogSchemaTooNew", Effect.succeed)
         )
       )
     : transact("open", (conn) =>
-        Effect.andThen(migrate(sql, conn), passStrangers(conn, texts)).pipe(
+        migrate(sql, conn).pipe(
+          Effect.andThen(passStrangers(conn, texts)),
+          Effect.andThen(passLost(conn, texts, options.acknowledged)),
+          Effect.andThen(Effect.all({ head: readHead(conn, texts), archived: Archived.read(conn) })),
           Effect.catchTag("LogSchemaTooNew", Effect.succeed)
         )
       )
-  if (head instanceof LogSchemaTooNew) return yield* head
-  const tail = Tail.make(head.id)
+  if (opened instanceof LogSchemaTooNew) return yield* opened
+  let archived = opened.archived
+  options.onDurable?.(opened.head)
+  const tail = Tail.make(opened.head.id)
   yield* Effect.addFinalizer(() => Effect.sync(tail.close))
-  const writer =
-    options.readOnly === true
-      ? readOnlyWriter
-      : yield* LogWriter.make((rows) =>
-          Effect.map(
-            transact("append", (conn) => Effect.andThen(guard, writeRows(conn, texts, rows))),
-            (written) => {
-              tail.publish(written.fresh)
-              return written.entries
-            }
-          )
+
+  /** What is archived. Who only reads has somebody else archive meanwhile, and looks each time. */
+  const current = readOnly ? withConnection(sql, "query", Archived.read) : Effect.sync(() => archived)
+  const resolve = resolveWith(blobs)
+  const reading = Reading.make(sql, folder, current, resolve)
+  const past = (): Past => ({
+    resolve,
+    archivedUpTo: archived.upTo.id,
+    ofThread: (threadId) => reading.archivedOf(archived, threadId)
+  })
+
+  const write = (rows: ReadonlyArray<PreparedRow>) =>
+    Effect.map(
+      transact("append", (conn) =>
+        Effect.andThen(
+          guard,
+          Effect.suspend(() => writeRows(conn, texts, past(), rows))
         )
+      ),
+      (written) => {
+        if (written.fresh.length > 0) options.onDurable?.(written.head)
+        tail.publish(written.fresh)
+        return written.entries
+      }
+    )
+  const writer = readOnly
+    ? readOnlyWriter
+    : yield* LogWriter.make(
+        write,
+        blobs === undefined ? undefined : { over: BLOB_OVER, externalise: externaliseTo(blobs) }
+      )
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => (closed = true)))
 
-  /** Runs a read, unless the store is closed. */
-  const read = <A>(operation: string, effect: Effect.Effect<A, LogStoreError | SqlError>) =>
+  /** Runs what needs the database, unless the store is closed. */
+  const open = <A>(operation: string, effect: Effect.Effect<A, LogStoreError | SqlError>) =>
     nameSqlErrors(
       operation,
       Effect.suspend(() => (closed ? LogWriter.storeClosed(operation) : effect))
     )
 
-  const ascending = sql.literal("ASC")
-  const descending = sql.literal("DESC")
-  const atMost = (limit: number | undefined) =>
-    limit === undefined ? sql.literal("") : sql`LIMIT ${Math.max(0, limit)}`
-
-  const entries = (operation: string, where: ReadonlyArray<Fragment>, limit: number, order = ascending) =>
-    read(
-      operation,
-      sql`SELECT * FROM logs WHERE ${sql.and(where)} ORDER BY id ${order} ${atMost(limit)}`.pipe(
-        Effect.flatMap(decodeEntries(operation))
-      )
-    )
-
-  /** Conditions for what a query asks for, its cursor aside. */
-  const conditions = (query: LogQuery): ReadonlyArray<Fragment> => [
-    ...(query.source === undefined ? [] : [sql`source = ${query.source}`]),
-    ...(query.type === undefined ? [] : [sql`type = ${query.type}`]),
-    ...(query.refId === undefined ? [] : [sql`ref_id = ${query.refId}`]),
-    ...(query.since === undefined ? [] : [sql`timestamp >= ${query.since}`]),
-    ...(query.until === undefined ? [] : [sql`timestamp < ${query.until}`])
-  ]
-
+  const { ascending, atMost, descending } = reading
   const runs = (operation: string, where: ReadonlyArray<Fragment>, order: Fragment, limit?: number) =>
-    read(
+    open(
       operation,
       sql`SELECT * FROM workflow_runs WHERE ${sql.and(where)}
           ORDER BY created_id ${order} ${atMost(limit)}`.pipe(Effect.flatMap(decodeRuns(operation)))
     )
 
-  return {
+  const rebuild = open(
+    "rebuildRuns",
+    transact("rebuildRuns", (conn) =>
+      Effect.suspend(() => rebuildRuns(sql, conn, texts, past(), reading.eachArchived(archived)))
+    )
+  )
+
+  const subject = {
+    sql,
+    folder,
+    blobs,
+    readHead: withConnection(sql, "verify", (conn) => readHead(conn, texts)),
+    readHeadOn: (conn: Parameters<typeof readHead>[0]) => readHead(conn, texts)
+  }
+
+  const store: LogStore["Service"] = {
     append: (input) => Effect.flatMap(writer.append([input]), single),
     appendAll: writer.append,
-    query: (query) => {
-      const { cursor, limit = DEFAULT_LIMIT, order = "asc" } = query
-      const after = cursor === undefined ? [] : [order === "asc" ? sql`id > ${cursor}` : sql`id < ${cursor}`]
-      return entries("query", [...conditions(query), ...after], limit, order === "asc" ? ascending : descending)
-    },
+    query: (query) => open("query", reading.select(query, Reading.rangeOf(query))),
     follow: (query) =>
       Stream.unwrap(
-        read(
+        open(
           "follow",
           Effect.sync(() =>
             tail.follow(query, (after, upTo, limit) =>
-              entries("follow", [...conditions(query), sql`id > ${after}`, sql`id <= ${upTo}`], limit)
+              open("follow", reading.select(query, { after, upTo, limit, order: "asc" }))
             )
           )
         )
@@ -146,72 +203,116 @@ export const make = Effect.fnUntraced(function* (
         query.limit
       ),
     messages: (threadId, page = {}) =>
-      read(
-        "messages",
-        sql`SELECT * FROM logs WHERE source = 'workflow' AND type = 'message' AND ref_id = ${threadId}
-            AND round > ${page.afterRound ?? 0} ORDER BY round ${atMost(page.limit)}`.pipe(
-          Effect.flatMap(decodeEntries("messages")),
-          Effect.flatMap(decodeMessages)
-        )
-      ),
-    rebuildRuns: Effect.suspend(() =>
-      closed ? LogWriter.storeClosed("rebuildRuns") : transact("rebuildRuns", (conn) => rebuildRuns(sql, conn, texts))
-    ),
-    verify: read("verify", verify(sql, texts))
+      open("messages", Effect.flatMap(reading.rounds(threadId, page.afterRound ?? 0, page.limit), decodeMessages)),
+    rebuildRuns: rebuild,
+    verify: open(
+      "verify",
+      Effect.flatMap(current, (archived) => verify({ ...subject, archived, chainOnly: true }))
+    ).pipe(Effect.map(({ problems }) => problems[0]?.id ?? null))
   }
+
+  // ── Maintenance: one thing at a time. ──
+  const alone = (yield* Semaphore.make(1)).withPermits(1)
+
+  /** A transaction after which what is archived is known anew, before any other fiber runs. */
+  const transactArchive: Transact = (operation, body) =>
+    transact(operation, (conn) => Effect.all({ result: body(conn), next: Archived.read(conn) })).pipe(
+      Effect.map(({ next, result }) => {
+        archived = next
+        return result
+      }),
+      Effect.uninterruptible,
+      Effect.provideService(PreventSchedulerYield, true)
+    )
+
+  const maintenance: StoreMaintenance["Service"] = {
+    archive: (policy) =>
+      alone(
+        Effect.gen(function* () {
+          const now = yield* Clock.currentTimeMillis
+          if (readOnly) return yield* readOnlyError("archive")
+          if (folder === undefined) return yield* noFiles("archive")
+          return yield* open(
+            "archive",
+            Archive.run({ sql, transact: transactArchive, folder, blobs, current }, policy, now)
+          )
+        })
+      ),
+    verify: alone(
+      open(
+        "verify",
+        Effect.gen(function* () {
+          const problems = yield* options.file?.check ?? Effect.succeed([])
+          const report = yield* verify({ ...subject, archived: yield* current, chainOnly: false })
+          return {
+            ...report,
+            ok: report.ok && problems.length === 0,
+            problems: [...problems, ...report.problems]
+          }
+        })
+      )
+    ),
+    rebuild: alone(readOnly ? readOnlyError("rebuild") : Effect.map(rebuild, (runs) => ({ runs }))),
+    vacuum: alone(open("vacuum", options.file?.vacuum ?? noFiles("vacuum"))),
+    stats: open(
+      "stats",
+      Effect.gen(function* () {
+        const sizes = yield* options.file?.sizes ?? Effect.succeed({ fileBytes: null, freeBytes: null })
+        const { id } = yield* subject.readHead
+        return yield* Stats.stats(sql, yield* current, blobs, id, sizes)
+      })
+    )
+  }
+  return { store, maintenance }
 })
 
-/** A log in the database of `SqlClient`. */
-export const layer: Layer.Layer<LogStore, LogStoreError | LogSchemaTooNew, SqlClient.SqlClient> = Layer.effect(
-  LogStore,
-  make()
-)
+/** A log in the database of `SqlClient`, in one table: nothing is archived, large payloads are not set apart. */
+export const layer: Layer.Layer<LogStore | StoreMaintenance, LogStoreError | LogSchemaTooNew, SqlClient.SqlClient> =
+  Layer.effectContext(Effect.map(make(), toContext))
 
-const readOnlyWriter: LogWriter.LogWriter = {
-  append: () =>
-    Effect.fail(
-      new LogStoreError({ operation: "append", message: "the log was opened for reading only", cause: undefined })
-    )
+/** Both services of a store. */
+export function toContext({ maintenance, store }: Stores): Context.Context<LogStore | StoreMaintenance> {
+  return Context.add(Context.make(LogStore, store), StoreMaintenance, maintenance)
 }
 
-/** Projects every entry anew; the number of runs. One transaction: readers see the old table or the new one. */
-const rebuildRuns = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, conn: Connection, texts: Statements) {
-  const [page] = sql`SELECT * FROM logs WHERE source = 'workflow' AND id > ${0} ORDER BY id LIMIT ${PAGE}`.compile()
-  yield* conn.executeRaw("DELETE FROM workflow_runs", [])
-  const runs = makeRuns(conn, texts)
-  let after = 0
-  while (true) {
-    const entries = yield* Effect.flatMap(conn.execute(page, [after, PAGE], undefined), decodeEntries("rebuildRuns"))
-    for (const entry of entries) yield* runs.project(entry)
-    yield* runs.flush
-    const last = entries.at(-1)
-    if (last === undefined) break
-    after = last.id
+const resolveWith =
+  (blobs: BlobStore["Service"] | undefined): Resolve =>
+  ({ id, payload }) => {
+    const reference = parseReference(payload)
+    const failed = (why: string, permanent: boolean, cause: unknown) =>
+      new LogStoreError({
+        operation: "query",
+        message: `entry ${id} of the log cannot be read: ${why}`,
+        permanent,
+        cause
+      })
+    if (reference === undefined) return Effect.fail(failed("its reference to a blob is damaged", true, undefined))
+    if (blobs === undefined)
+      return Effect.fail(failed("its payload is in a blob, and there is no blob store", true, undefined))
+    return Effect.mapError(blobs.get(reference), (cause) =>
+      failed(cause.message, cause.reason !== "unavailable", cause)
+    )
   }
-  return yield* Effect.flatMap(
-    conn.execute("SELECT COUNT(*) AS number FROM workflow_runs", [], undefined),
-    decodeNumber("rebuildRuns")
-  )
-})
 
-/** Walks the chain up to where the log ended when it began; the first that is damaged or gone, or null. */
-const verify = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, texts: Statements) {
-  const head = yield* withConnection(sql, "verify", (conn) => readHead(conn, texts))
-  let id = 0
-  let hash = Chain.GENESIS
-  while (true) {
-    const rows = yield* sql`SELECT * FROM logs WHERE id > ${id} AND id <= ${head.id} ORDER BY id LIMIT ${PAGE}`
-    for (const raw of rows) {
-      const row = decodeStoredRow(raw)
-      // A row whose columns no longer hold what they should.
-      if (row === undefined) return id + 1
-      hash = Chain.next(hash, row)
-      // Ids leave no gaps: one that is skipped was deleted.
-      if (row.id !== id + 1 || hash !== row.hash) return id + 1
-      id = row.id
-    }
-    if (rows.length < PAGE) break
-  }
-  // Rows cut off at the end leave a chain that holds: only the head knows of them.
-  return id === head.id && hash === head.hash ? null : id + 1
-})
+/** Puts large payloads into blobs, which stay until their rows are written. */
+const externaliseTo =
+  (blobs: BlobStore["Service"]): LogWriter.Externalise =>
+  (rows) =>
+    Effect.forEach(rows, (row) =>
+      row.text.length <= BLOB_OVER
+        ? Effect.succeed(row)
+        : blobs.put(row.text).pipe(
+            Effect.map((reference) => ({ ...row, stored: formatReference(reference) })),
+            Effect.mapError((cause) => new LogStoreError({ operation: "append", message: cause.message, cause }))
+          )
+    )
+
+const readOnlyError = (operation: string) =>
+  Effect.fail(new LogStoreError({ operation, message: "the log was opened for reading only", cause: undefined }))
+
+const noFiles = (operation: string) =>
+  Effect.fail(
+    new LogStoreError({ operation, message: "this log is not a file of its own", permanent: true, cause: undefined })
+  )
+
+const readOnlyWriter: LogWriter.LogWriter = { append: () => readOnlyError("append") }

@@ -41,6 +41,14 @@ export interface LogWriter {
 /** Writes rows in one transaction; one entry per row, in order. On failure nothing is written. */
 export type WriteRows = (rows: ReadonlyArray<PreparedRow>) => Effect.Effect<ReadonlyArray<LogEntry>, LogStoreError>
 
+/**
+ * Puts large payloads elsewhere, before their rows join a batch. What it needs until the rows are written
+ * it keeps in the scope.
+ */
+export type Externalise = (
+  rows: ReadonlyArray<PreparedRow>
+) => Effect.Effect<ReadonlyArray<PreparedRow>, LogStoreError, Scope.Scope>
+
 /** What one writer waits for. */
 interface Request {
   readonly rows: ReadonlyArray<PreparedRow>
@@ -49,18 +57,40 @@ interface Request {
 }
 
 /** A writer over `write`. When its scope closes it refuses what is new and writes what it has accepted. */
-export const make = Effect.fnUntraced(function* (write: WriteRows): Effect.fn.Return<LogWriter, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (
+  write: WriteRows,
+  large?: { readonly over: number; readonly externalise: Externalise }
+): Effect.fn.Return<LogWriter, never, Scope.Scope> {
   const queue = yield* Queue.make<Request, Cause.Done>({ capacity: QUEUE_CAPACITY })
 
   yield* Effect.acquireRelease(Effect.forkDetach(Effect.uninterruptible(writeLoop(queue, write))), (fiber) =>
     Effect.andThen(Queue.end(queue), Fiber.await(fiber))
   )
 
-  const append = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>) {
-    if (inputs.length === 0) return []
-    const request = yield* makeRequest(inputs, yield* Clock.currentTimeMillis)
+  const submit = Effect.fnUntraced(function* (request: Request) {
     if (!(yield* Queue.offer(queue, request))) return yield* storeClosed("append")
     return yield* Deferred.await(request.done)
+  })
+
+  /** As `submit`, with what is large put elsewhere first. */
+  const submitLarge = Effect.fnUntraced(function* (rows: ReadonlyArray<PreparedRow>, externalise: Externalise) {
+    const request = yield* makeRequest(yield* externalise(rows))
+    const isAccepted = yield* Effect.uninterruptible(
+      Effect.tap(Queue.offer(queue, request), (isAccepted) =>
+        // Accepted rows are written even when their writer is interrupted: what they need stays until then.
+        isAccepted ? Effect.addFinalizer(() => Effect.exit(Deferred.await(request.done))) : Effect.void
+      )
+    )
+    if (!isAccepted) return yield* storeClosed("append")
+    return yield* Deferred.await(request.done)
+  }, Effect.scoped)
+
+  const append = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>) {
+    if (inputs.length === 0) return []
+    const rows = yield* prepareAll(inputs, yield* Clock.currentTimeMillis)
+    return large !== undefined && rows.some((row) => row.text.length > large.over)
+      ? yield* submitLarge(rows, large.externalise)
+      : yield* Effect.flatMap(makeRequest(rows), submit)
   })
 
   return { append }
@@ -70,18 +100,22 @@ export const make = Effect.fnUntraced(function* (write: WriteRows): Effect.fn.Re
 export const storeClosed = (operation: string): LogStoreError =>
   new LogStoreError({ operation, message: "the log store is closed", cause: undefined })
 
-const makeRequest = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>, now: number) {
+const prepareAll = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>, now: number) {
   const rows: Array<PreparedRow> = []
-  let chars = 0
   for (const input of inputs) {
     const row = prepare(input, now)
     if (Result.isFailure(row)) return yield* row.failure
     rows.push(row.success)
-    chars += row.success.text.length
   }
-  const done = yield* Deferred.make<ReadonlyArray<LogEntry>, LogStoreError>()
-  return { rows, chars, done }
+  return rows
 })
+
+const makeRequest = (rows: ReadonlyArray<PreparedRow>): Effect.Effect<Request> =>
+  Effect.map(Deferred.make<ReadonlyArray<LogEntry>, LogStoreError>(), (done) => ({
+    rows,
+    chars: rows.reduce((sum, row) => sum + row.stored.length, 0),
+    done
+  }))
 
 /** Writes batch after batch until the queue has ended and is empty. */
 const writeLoop = (queue: Queue.Queue<Request, Cause.Done>, write: WriteRows) =>

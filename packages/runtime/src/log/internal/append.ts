@@ -21,16 +21,28 @@ import {
   type Head,
   LOG_COLUMNS,
   logValues,
+  type Resolve,
   RUN_COLUMNS,
   runValues
 } from "./columns.ts"
 import { type PreparedRow, roundKey } from "./row.ts"
 import type { Published } from "./tail.ts"
 
-/** What a batch came to: an entry for each row, and those among them that are new. */
+/** What a batch came to: an entry for each row, those among them that are new, and where the log ends now. */
 export interface Written {
   readonly entries: ReadonlyArray<LogEntry>
   readonly fresh: ReadonlyArray<Published>
+  readonly head: Head
+}
+
+/** What writing needs to know beside the tables. */
+export interface Past {
+  /** The text behind a reference to a blob. */
+  readonly resolve: Resolve
+  /** The last archived entry; 0 when none is. */
+  readonly archivedUpTo: number
+  /** Entries of a thread that are in the archive only. */
+  readonly ofThread: (threadId: string) => Effect.Effect<ReadonlyArray<LogEntry>, LogStoreError>
 }
 
 /** Compiled statements of one database. */
@@ -95,15 +107,31 @@ export const passStrangers = Effect.fnUntraced(function* (conn: Connection, text
   return passed
 })
 
+/**
+ * Moves the head past entries that were acknowledged and are gone, as when the write-ahead log was cut off:
+ * their ids are not used again, and the gap shows in `verify`.
+ */
+export const passLost = Effect.fnUntraced(function* (
+  conn: Connection,
+  texts: Statements,
+  acknowledged: Head | undefined
+) {
+  const head = yield* readHead(conn, texts)
+  if (acknowledged !== undefined && acknowledged.id > head.id) {
+    yield* writeHead(conn, texts, { ...head, id: acknowledged.id })
+  }
+})
+
 /** Appends rows, rounds that are there already excepted, and materialises their runs. */
 export const writeRows = Effect.fnUntraced(function* (
   conn: Connection,
   texts: Statements,
+  past: Past,
   rows: ReadonlyArray<PreparedRow>
 ): Effect.fn.Return<Written, SqlError | LogStoreError> {
   let { hash, id } = yield* readHead(conn, texts)
   const rounds = new Map<string, LogEntry>()
-  const runs = makeRuns(conn, texts)
+  const runs = makeRuns(conn, texts, past)
   const entries: Array<LogEntry> = []
   const fresh: Array<Published> = []
   const inserted: Array<ReadonlyArray<unknown>> = []
@@ -111,7 +139,7 @@ export const writeRows = Effect.fnUntraced(function* (
   for (const row of rows) {
     const key = roundKey(row)
     if (key !== undefined) {
-      const recorded = rounds.get(key) ?? (yield* findRound(conn, texts, row))
+      const recorded = rounds.get(key) ?? (yield* findRound(conn, texts, past, runs, row))
       if (recorded !== undefined) {
         rounds.set(key, recorded)
         entries.push(recorded)
@@ -119,11 +147,11 @@ export const writeRows = Effect.fnUntraced(function* (
       }
     }
     id++
-    const { payload, refId, round, source, text, timestamp, type } = row
+    const { payload, refId, round, source, stored, text, timestamp, type } = row
     const entry: LogEntry = { id, source, type, refId, payload, round, timestamp }
-    const stored = { id, source, type, refId, payload: text, round, timestamp }
-    hash = Chain.next(hash, stored)
-    inserted.push(logValues(stored, hash))
+    const chained = { id, source, type, refId, payload: stored, round, timestamp }
+    hash = Chain.next(hash, chained)
+    inserted.push(logValues(chained, hash))
     entries.push(entry)
     fresh.push({ entry, chars: text.length })
     if (key !== undefined) rounds.set(key, entry)
@@ -135,16 +163,18 @@ export const writeRows = Effect.fnUntraced(function* (
     yield* runs.flush
     yield* writeHead(conn, texts, { id, hash })
   }
-  return { entries, fresh }
+  return { entries, fresh, head: { id, hash } }
 })
 
 /** Folds entries into runs and keeps those that changed until `flush` writes them. */
 export interface Runs {
+  /** The run as it is with what was projected so far. */
+  readonly find: (threadId: string) => Effect.Effect<WorkflowRun | undefined, SqlError | LogStoreError>
   readonly project: (entry: LogEntry) => Effect.Effect<void, SqlError | LogStoreError>
   readonly flush: Effect.Effect<void, SqlError | LogStoreError>
 }
 
-export const makeRuns = (conn: Connection, texts: Statements): Runs => {
+export const makeRuns = (conn: Connection, texts: Statements, past: Past): Runs => {
   const known = new Map<string, WorkflowRun | undefined>()
   const changed = new Map<string, WorkflowRun>()
 
@@ -159,13 +189,20 @@ export const makeRuns = (conn: Connection, texts: Statements): Runs => {
     return run
   })
 
-  const recompute = (threadId: string) =>
-    conn.execute(texts.findThread, [threadId], undefined).pipe(
-      Effect.flatMap(decodeEntries("append")),
-      Effect.map((entries) => entries.reduce<WorkflowRun | undefined>(RunProjection.apply, undefined))
+  const recompute = Effect.fnUntraced(function* (threadId: string) {
+    const recent = yield* Effect.flatMap(
+      conn.execute(texts.findThread, [threadId], undefined),
+      decodeEntries("append", past.resolve)
     )
+    const known = new Map((yield* past.ofThread(threadId)).map((entry) => [entry.id, entry]))
+    for (const entry of recent) known.set(entry.id, entry)
+    return [...known.values()]
+      .sort((a, b) => a.id - b.id)
+      .reduce<WorkflowRun | undefined>(RunProjection.apply, undefined)
+  })
 
   return {
+    find,
     project: (entry) => {
       const threadId = entry.refId
       if (entry.source !== "workflow" || threadId === null) return Effect.void
@@ -185,11 +222,23 @@ export const makeRuns = (conn: Connection, texts: Statements): Runs => {
   }
 }
 
-const findRound = (conn: Connection, texts: Statements, row: PreparedRow) =>
-  conn.execute(texts.findRound, [row.refId, row.round], undefined).pipe(
-    Effect.flatMap(decodeEntries("append")),
-    Effect.map(([entry]) => entry)
+/** The round that is recorded already, if it is: in the table, or in the archive when its thread began there. */
+const findRound = Effect.fnUntraced(function* (
+  conn: Connection,
+  texts: Statements,
+  past: Past,
+  runs: Runs,
+  { refId, round }: PreparedRow
+) {
+  const [entry] = yield* Effect.flatMap(
+    conn.execute(texts.findRound, [refId, round], undefined),
+    decodeEntries("append", past.resolve)
   )
+  if (entry !== undefined || past.archivedUpTo === 0 || refId === null || round === null) return entry
+  const run = yield* runs.find(refId)
+  if (run !== undefined && (run.createdId > past.archivedUpTo || round > run.rounds)) return undefined
+  return (yield* past.ofThread(refId)).find((archived) => archived.type === "message" && archived.round === round)
+})
 
 const writeHead = (conn: Connection, texts: Statements, head: Head) =>
   conn.executeRaw(texts.writeHead, [`${head.id} ${head.hash}`])

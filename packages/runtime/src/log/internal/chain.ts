@@ -29,6 +29,9 @@ export const next = (previous: string, row: ChainedRow): string =>
     }\0${row.timestamp}\0${row.payload}`
   )
 
+/** Hash of a text that is not in the chain: 16 hexadecimal digits. */
+export const seal = (text: string): string => hash64(text)
+
 /**
  * 64 bits in two multiply-xor lanes, mixed at the end. Every step is a bijection of its lane, so one
  * changed character always changes the hash. Effect's `Hash` is 30 bits wide and free to change.

@@ -3,11 +3,12 @@ import { type LogEntry, LogSource } from "@nerve/core/domain/LogEntry"
 import { RunStatus, WorkflowRun } from "@nerve/core/domain/Thread"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Row } from "effect/sql/SqlConnection"
 import { LogStoreError } from "../LogStore.ts"
 import type { ChainedRow } from "./chain.ts"
+import { isReference } from "./payload.ts"
 
 /** Columns of `logs`, in the order of `logValues`. */
 export const LOG_COLUMNS = ["id", "source", "type", "ref_id", "round", "payload", "timestamp", "hash"] as const
@@ -70,17 +71,6 @@ export const runValues = (run: WorkflowRun): ReadonlyArray<unknown> => [
   encodeDetails(run)
 ]
 
-const StoredRow = Schema.Struct({
-  id: Schema.Int,
-  source: Schema.String,
-  type: Schema.String,
-  ref_id: Schema.NullOr(Schema.String),
-  round: Schema.NullOr(Schema.Int),
-  payload: Schema.String,
-  timestamp: Schema.Int,
-  hash: Schema.String
-})
-
 /**
  * What of a run is stored as one JSON text, because nothing is looked up by it. Frozen format: fields may
  * be added as optional ones. A row from before has `{}`.
@@ -137,19 +127,90 @@ const decodeHeadRows = Schema.decodeUnknownEffect(
   Schema.Tuple([Schema.Struct({ value: Schema.TemplateLiteralParser([Schema.FiniteFromString, " ", Schema.String]) })])
 )
 const decodeNumberRow = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ number: Schema.Int })]))
-const decodeStored = Schema.decodeUnknownOption(StoredRow)
 const decodeRunRows = Schema.decodeUnknownEffect(Schema.Array(RunRow))
-const isSource = Schema.is(LogSource)
+const sources: ReadonlySet<string> = new Set(LogSource.literals)
 
-/** A row of `logs` with its payload as text; undefined when its columns do not hold what they should. */
-export const decodeStoredRow = (row: unknown): StoredLog | undefined =>
-  Option.getOrUndefined(Option.map(decodeStored(row), ({ ref_id, ...rest }) => ({ ...rest, refId: ref_id })))
+/** Whether a text is one of the sources. */
+export const isSource = (text: string): text is LogSource => sources.has(text)
+
+/**
+ * A row of `logs` with its payload as text; undefined when its columns do not hold what they should.
+ * Looked at by hand: a Schema costs several times what reading the row from the disk does. Numbers that
+ * a database hands over as text or bigint, for they may be large, are taken too.
+ */
+export const decodeStoredRow = (raw: Row): StoredLog | undefined => {
+  const id = integer(raw["id"])
+  const timestamp = integer(raw["timestamp"])
+  const { hash, payload, ref_id: refId, source, type } = raw
+  const round = raw["round"] === null ? null : integer(raw["round"])
+  return id !== undefined &&
+    timestamp !== undefined &&
+    round !== undefined &&
+    typeof source === "string" &&
+    typeof type === "string" &&
+    typeof payload === "string" &&
+    typeof hash === "string" &&
+    (refId === null || typeof refId === "string")
+    ? { id, source, type, refId, round, payload, timestamp, hash }
+    : undefined
+}
+
+/** A whole number as databases hand it over; undefined for anything else. */
+export const integer = (value: unknown): number | undefined => {
+  const number =
+    typeof value === "bigint" || (typeof value === "string" && /^-?\d+$/.test(value)) ? Number(value) : value
+  return Number.isSafeInteger(number) && typeof number === "number" ? number : undefined
+}
+
+/** The text behind a reference to a blob. */
+export type Resolve = (row: StoredLog) => Effect.Effect<string, LogStoreError>
 
 /** Rows of `logs` as entries. */
 export const decodeEntries =
-  (operation: string) =>
+  (operation: string, resolve: Resolve) =>
   (rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<LogEntry>, LogStoreError> =>
-    Effect.forEach(rows, (row) => decodeEntry(operation, row))
+    Effect.suspend(() => {
+      const entries: Array<LogEntry> = []
+      const large: Array<StoredLog> = []
+      for (const raw of rows) {
+        const row = decodeStoredRow(raw)
+        if (row === undefined) {
+          return Effect.fail(damagedEntry(operation, raw["id"])("its columns do not hold what they should"))
+        }
+        const isLarge = isReference(row.payload)
+        if (isLarge) large.push(row)
+        const entry = toEntry(operation, row, isLarge ? "null" : row.payload)
+        if (entry instanceof LogStoreError) return Effect.fail(entry)
+        entries.push(entry)
+      }
+      if (large.length === 0) return Effect.succeed(entries)
+      return Effect.gen(function* () {
+        const full = new Map<number, LogEntry>()
+        for (const row of large) full.set(row.id, yield* decodeEntry(operation, resolve)(row))
+        return entries.map((entry) => full.get(entry.id) ?? entry)
+      })
+    })
+
+/** One row as an entry. */
+export const decodeEntry =
+  (operation: string, resolve: Resolve) =>
+  (row: StoredLog): Effect.Effect<LogEntry, LogStoreError> => {
+    const decode = (text: string) => {
+      const entry = toEntry(operation, row, text)
+      return entry instanceof LogStoreError ? Effect.fail(entry) : Effect.succeed(entry)
+    }
+    return isReference(row.payload) ? Effect.flatMap(resolve(row), decode) : decode(row.payload)
+  }
+
+/** An entry whose payload is this text. */
+const toEntry = (operation: string, row: StoredLog, text: string): LogEntry | LogStoreError => {
+  const { id, refId, round, source, timestamp, type } = row
+  if (!isSource(source)) return damagedEntry(operation, id)(`unknown source ${source}`)
+  const payload = Result.try((): LogEntry["payload"] => JSON.parse(text))
+  return Result.isFailure(payload)
+    ? damagedEntry(operation, id)(payload.failure)
+    : { id, source, type, refId, payload: payload.success, round, timestamp }
+}
 
 /** Rows of `workflow_runs` as runs. */
 export const decodeRuns =
@@ -204,14 +265,7 @@ export const decodeNumber =
       onFailure: damaged(operation, "the database did not answer with a number")
     })
 
-const decodeEntry = (operation: string, raw: Row): Effect.Effect<LogEntry, LogStoreError> => {
-  const fail = damaged(operation, `entry ${raw["id"]} of the log is damaged`)
-  const row = decodeStoredRow(raw)
-  if (row === undefined) return Effect.fail(fail("its columns do not hold what they should"))
-  const { hash: _, payload, source, ...rest } = row
-  if (!isSource(source)) return Effect.fail(fail(`unknown source ${source}`))
-  return Effect.try({ try: (): LogEntry => ({ ...rest, source, payload: JSON.parse(payload) }), catch: fail })
-}
+const damagedEntry = (operation: string, id: unknown) => damaged(operation, `entry ${String(id)} of the log is damaged`)
 
 const damaged = (operation: string, message: string) => (cause: unknown) =>
   new LogStoreError({ operation, message, permanent: true, cause })

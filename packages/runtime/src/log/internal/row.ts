@@ -16,6 +16,8 @@ export interface PreparedRow {
   readonly payload: Schema.Json
   /** The payload as JSON text. */
   readonly text: string
+  /** What is stored of it: the text, or the reference to the blob that holds it. */
+  readonly stored: string
   readonly timestamp: number
 }
 
@@ -46,6 +48,7 @@ export const prepare = (input: LogInput, timestamp: number): Result.Result<Prepa
             round,
             payload: input.payload,
             text,
+            stored: text,
             timestamp
           })
   )

@@ -59,6 +59,27 @@ const migrations = (sql: SqlClient.SqlClient): ReadonlyArray<ReadonlyArray<strin
     "ALTER TABLE workflow_runs ADD COLUMN run_key TEXT",
     "ALTER TABLE workflow_runs ADD COLUMN details TEXT NOT NULL DEFAULT '{}'",
     "CREATE INDEX workflow_runs_by_key ON workflow_runs (workflow, run_key) WHERE run_key IS NOT NULL"
+  ],
+  [
+    // One row per file of the archive, in order of id without a gap.
+    `CREATE TABLE archive_days (
+      day TEXT PRIMARY KEY,
+      first_id BIGINT NOT NULL,
+      last_id BIGINT NOT NULL,
+      since BIGINT NOT NULL,
+      until BIGINT NOT NULL,
+      entries BIGINT NOT NULL,
+      bytes BIGINT NOT NULL,
+      before TEXT NOT NULL,
+      hash TEXT NOT NULL
+    )`,
+    // Which blobs the archive needs: what is in neither this nor `logs` is garbage.
+    "CREATE TABLE archive_blobs (hash TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (hash, day))",
+    // Payloads that lie in a blob; see `payload.ts`.
+    "CREATE INDEX logs_blobs ON logs (payload) WHERE substr(payload, 1, 1) = '@'",
+    // Up to which entry the log is in the archive, and from which on it was kept at all.
+    `INSERT INTO meta (key, value) VALUES ('archived_up_to', '0 ${GENESIS}')`,
+    `INSERT INTO meta (key, value) VALUES ('kept_from', '0 ${GENESIS}')`
   ]
 ]
 
@@ -66,7 +87,7 @@ const idColumn = (sql: SqlClient.SqlClient) =>
   sql.onDialectOrElse({ sqlite: () => "INTEGER PRIMARY KEY AUTOINCREMENT", orElse: () => "BIGINT PRIMARY KEY" })
 
 /** The newest schema version that this build can read and write. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 /** The file was written by a newer nerve. Nothing in it was touched; a newer nerve can open it. */
 export class LogSchemaTooNew extends Schema.TaggedError<LogSchemaTooNew>()("LogSchemaTooNew", {
