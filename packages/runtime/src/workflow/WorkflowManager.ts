@@ -231,7 +231,7 @@ export const make = Effect.fnUntraced(function* (
         untilStored(
           Effect.suspend(
             () =>
-              laneOf(threadId)?.kill(threadId, { status: "failed", exitCode: ExitCode.roleError, reason }) ?? unsettled
+              laneOf(threadId)?.end(threadId, { status: "failed", exitCode: ExitCode.roleError, reason }) ?? unsettled
           )
         )
       ),
@@ -256,7 +256,7 @@ export const make = Effect.fnUntraced(function* (
       const child = yield* untilStored(childOf(parent, round, workflow))
       if (child === undefined) return
       const end = lane.killing(`the thread that waited for it (${parent}) was ended`)
-      yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.kill(child.threadId, end) ?? unsettled))
+      yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.end(child.threadId, end) ?? unsettled))
     })
   })
 
@@ -323,7 +323,7 @@ export const make = Effect.fnUntraced(function* (
     for (const run of runs) {
       if (!(yield* isAbandoned(run))) continue
       const end = lane.killing(`the thread that waited for it (${run.parent}) was ended`)
-      yield* Effect.forkIn(untilStored(lanes.get(run.workflow)?.kill(run.threadId, end) ?? unsettled), scope)
+      yield* lanes.get(run.workflow)?.end(run.threadId, end) ?? unsettled
     }
     // Nobody would ever work on them, and active runs are what one waits for.
     const orphans = runs.filter((run) => !lanes.has(run.workflow))

@@ -101,6 +101,8 @@ export interface Lane {
   ) => Effect.Effect<Admitted | undefined, LogStoreError>
   /** A thread's loop has ended. */
   readonly over: (threadId: ThreadId, outcome: ThreadOutcome) => Effect.Effect<void>
+  /** Records its end and has it stopped; whether there was anything to end. Does not wait for the stop. */
+  readonly end: (threadId: ThreadId, end: End) => Effect.Effect<boolean, LogStoreError>
   /** Whether this ended it; answers when it has stopped. */
   readonly kill: (threadId: ThreadId, end: End) => Effect.Effect<boolean, LogStoreError>
   readonly pause: (threadId: ThreadId, reason: string) => Effect.Effect<Refusal, LogStoreError>
@@ -109,8 +111,8 @@ export interface Lane {
   readonly retry: (threadId: ThreadId, opened: RunOpened) => Effect.Effect<boolean, LogStoreError>
   /** Records the round that a thread waits for; false when it does not wait for it any more. */
   readonly settle: (threadId: ThreadId, round: number, recorded: RoundRecorded) => Effect.Effect<boolean, LogStoreError>
-  /** What a thread waits for. */
-  readonly waitOf: (threadId: ThreadId) => ThreadWait | undefined
+  /** What a thread waits for, once changes that are under way are made. */
+  readonly waitOf: (threadId: ThreadId) => Effect.Effect<ThreadWait | undefined>
   /** Whether a thread is to hold still before its next round. */
   readonly halted: (threadId: ThreadId) => boolean
   /** Done when the thread has ended; at once when it is not here. */
@@ -531,6 +533,9 @@ export const make = (options: Options): Lane => {
   const byKey = (key: string): Effect.Effect<WorkflowRun | undefined, LogStoreError> =>
     Effect.map(store.runs({ workflow, key, limit: 1 }), ([run]) => (run?.status === "dropped" ? undefined : run))
 
+  const end = (threadId: ThreadId, how: End) =>
+    Effect.map(locked(change({ _tag: "Killed", id: threadId }, { end: how })), (actions) => actions.length > 0)
+
   const kill = Effect.fnUntraced(function* (threadId: ThreadId, end: End) {
     const thread = known.get(threadId)
     const [action] = yield* locked(change({ _tag: "Killed", id: threadId }, { end }))
@@ -721,12 +726,13 @@ export const make = (options: Options): Lane => {
   return {
     admit,
     over,
+    end,
     kill,
     pause,
     resume,
     retry,
     settle,
-    waitOf: (threadId) => known.get(threadId)?.wait,
+    waitOf: (threadId) => locked(Effect.sync(() => known.get(threadId)?.wait)),
     halted: (threadId) => known.get(threadId)?.paused !== undefined,
     gone: (threadId) => {
       const thread = known.get(threadId)

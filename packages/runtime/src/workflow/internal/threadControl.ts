@@ -190,7 +190,7 @@ export const make = ({ lane, newThreadId, runtime, store }: Options): ThreadCont
 
   const answer = Effect.fn("WorkflowManager.answer")(function* (given: GivenAnswer) {
     const { own, run } = yield* find(given.threadId)
-    const waits = own.waitOf(run.threadId)
+    const waits = yield* own.waitOf(run.threadId)
     if (waits === undefined || waits.wait._tag !== "Approval") {
       const why = isActive(run.status) ? "it does not wait for an answer" : endedText(run)
       return yield* refused(run, why, `See: nerve why ${run.threadId}`)
