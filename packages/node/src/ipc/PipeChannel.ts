@@ -91,6 +91,8 @@ class PipeChannel implements Channel {
     return "sent"
   }
 
+  readonly flushUnsafe = (): void => this.#flush()
+
   readonly #flush = (): void => {
     this.#flushScheduled = false
     const text = this.#outgoing

@@ -6,7 +6,6 @@
  * awaits) is not caught: Node writes it to stderr and the process ends, which is the supervisor's
  * business (R5, R11).
  */
-import type * as Frame from "@nerve/core/wire/Frame"
 import { SenseRpcs, SenseWorkerInit, SenseWorkerReady } from "@nerve/core/wire/SenseRpcs"
 import * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
@@ -24,7 +23,7 @@ export const main: Effect.Effect<void, never, Worker.WorkerPort> = Effect.gen(fu
   SenseConsole.install()
   const serve = Effect.gen(function* () {
     const { handlers, ready } = yield* SenseHost.make(init, {
-      log: (line) => channel.sendUnsafe({ t: "log", ...line } satisfies Frame.FromWorker)
+      log: Worker.logSender(channel)
     })
     yield* Worker.serve(SenseRpcs, handlers, { info: encodeReady(ready) })
   })

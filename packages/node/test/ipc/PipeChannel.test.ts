@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createConnection, createServer, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable, Writable } from "node:stream"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 
@@ -106,6 +107,25 @@ describe("PipeChannel, what comes", () => {
     const { ends, feed } = makeFed()
     feed(Buffer.from(`${"x".repeat(100_000)}\n`))
     assert.isBelow(JSON.stringify(ends).length, 300)
+  })
+
+  it("writes what the tick has gathered when told to, before anything else runs", () => {
+    const written: Array<string> = []
+    const output = new Writable({
+      decodeStrings: false,
+      write: (chunk: string, _, done) => {
+        written.push(chunk)
+        done()
+      }
+    })
+    const channel = PipeChannel.ofStreamsUnsafe(new Readable({ read: () => {} }), output)
+    channel.sendUnsafe(1)
+    channel.sendUnsafe(2)
+    assert.deepStrictEqual(written, [])
+    channel.flushUnsafe()
+    assert.deepStrictEqual(written, ["1\n2\n"])
+    channel.flushUnsafe()
+    assert.deepStrictEqual(written, ["1\n2\n"])
   })
 
   it("keeps what comes before there is a receiver, and gives it first", () => {

@@ -13,6 +13,7 @@ const makeChannel = Effect.gen(function* () {
   let receive: (frame: unknown) => void = () => {}
   const channel: Channel = {
     sendUnsafe: (frame) => (Queue.offerUnsafe(sent, frame) ? "sent" : "ended"),
+    flushUnsafe: () => {},
     drained: Effect.void,
     isFullUnsafe: () => false,
     onFrameUnsafe: (listener) => {

@@ -20,6 +20,11 @@ export interface Channel {
    * after the end, is not sent. It never throws.
    */
   readonly sendUnsafe: (frame: unknown) => SendResult
+  /**
+   * Writes at once what this tick has gathered, for what must be heard even if the code that runs next
+   * hangs or ends the process.
+   */
+  readonly flushUnsafe: () => void
   /** Done at once while the carrier takes more; else when its buffer has emptied or the channel ended. */
   readonly drained: Effect.Effect<void>
   /** Whether the carrier's buffer is full, so that a sender should wait for `drained`. */

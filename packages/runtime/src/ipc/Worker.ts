@@ -305,11 +305,14 @@ const runStream = <R>(
 /** Log lines that may wait for a pipe that is full; what comes then is counted, and the count is told. */
 const logsAhead = 1000
 
+/** A log line as a frame holds it. */
+export type LogLine = Omit<Extract<Frame.FromWorker, { readonly t: "log" }>, "t">
+
 /**
- * A Logger that sends each line to the parent as a structured frame, where it becomes a log line that
- * carries the worker's key. While the pipe is full, only so many lines wait in memory.
+ * Sends log lines to the parent, each at once: what a worker says last is heard, also when it then hangs or dies.
+ * While the pipe is full only so many lines wait in memory; those left out are counted.
  */
-export const logger = (channel: Channel): Logger.Logger<unknown, void> => {
+export const logSender = (channel: Channel): ((line: LogLine) => void) => {
   let ahead = 0
   let leftOut = 0
   const mayWait = (): boolean => {
@@ -318,7 +321,7 @@ export const logger = (channel: Channel): Logger.Logger<unknown, void> => {
     else ahead += 1
     return true
   }
-  return Logger.map(Logger.formatStructured, (entry) => {
+  return (line) => {
     if (!mayWait()) {
       leftOut += 1
       return
@@ -328,11 +331,19 @@ export const logger = (channel: Channel): Logger.Logger<unknown, void> => {
       leftOut = 0
       channel.sendUnsafe({ t: "log", level: "WARN", message, fields: {} })
     }
-    const line = { t: "log", level: entry.level, message: textOf(entry.message) }
-    const fields = { ...entry.annotations, ...(entry.cause === undefined ? {} : { cause: entry.cause }) }
-    const sent = channel.sendUnsafe({ ...line, fields })
+    const sent = channel.sendUnsafe({ t: "log", ...line })
     if (sent === "too-large" || sent === "not-json") {
-      channel.sendUnsafe({ ...line, message: cut(line.message), fields: { leftOut: Object.keys(fields).join(" ") } })
+      const names = Object.keys(line.fields).join(" ")
+      channel.sendUnsafe({ t: "log", level: line.level, message: cut(line.message), fields: { leftOut: names } })
     }
-  })
+    channel.flushUnsafe()
+  }
+}
+
+/** A Logger whose lines go to the parent, where each becomes a log line that carries the worker's key. */
+export const logger = (channel: Channel): Logger.Logger<unknown, void> => {
+  const send = logSender(channel)
+  return Logger.map(Logger.formatStructured, ({ annotations, cause, level, message }) =>
+    send({ level, message: textOf(message), fields: { ...annotations, ...(cause === undefined ? {} : { cause }) } })
+  )
 }

@@ -48,6 +48,8 @@ class End implements MemoryChannel {
     return "sent"
   }
 
+  readonly flushUnsafe = (): void => {}
+
   readonly isFullUnsafe = (): boolean => this.#full
 
   readonly setFullUnsafe = (full: boolean): void => {

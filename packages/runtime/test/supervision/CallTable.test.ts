@@ -40,6 +40,7 @@ const makeWire = (): Wire => {
         return "sent"
       },
       isFullUnsafe: () => wire.full || wire.room <= 0,
+      flushUnsafe: () => {},
       drained: Effect.void,
       onFrameUnsafe: () => {},
       onEndUnsafe: () => {},
