@@ -22,6 +22,7 @@ import * as Output from "../output/Output.ts"
 export interface ThreadQuery {
   readonly workflow?: string
   readonly status?: RunStatus
+  readonly phase?: "waiting" | "paused"
   readonly limit?: number
 }
 

@@ -131,6 +131,17 @@ const workflow = (entry: LogEntry, thread: string | null): Happened => {
         tone: "notable"
       }
     }
+    case "waiting": {
+      const wait = field(entry.payload, "wait")
+      const kind = wait === undefined ? null : text(wait, "_tag")
+      const what = wait === undefined ? null : (text(wait, "question") ?? text(wait, "workflow"))
+      return { words: sentence(`${subject}waits (${(kind ?? "?").toLowerCase()})`, what ?? ""), tone: "notable" }
+    }
+    case "paused":
+      return { words: sentence(`${subject}paused`, reasonOf(entry)), tone: "warn" }
+    case "resumed":
+    case "retried":
+      return { words: sentence(`${subject}${entry.type}`, reasonOf(entry)), tone: "notable" }
     case "message": {
       const role = text(entry.payload, "role") ?? "?"
       const content = text(entry.payload, "content")

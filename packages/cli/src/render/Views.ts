@@ -1,7 +1,7 @@
 /**
  * The daemon's senses, workflows and workers, and threads, as tables and pages. Pure.
  */
-import type { RunStatus, ThreadMessage, WorkflowRun } from "@nerve/core/domain/Thread"
+import type { RunStatus, ThreadMessage, Wait, WorkflowRun } from "@nerve/core/domain/Thread"
 import * as Usage from "@nerve/core/domain/Usage"
 import type { Problem } from "@nerve/core/domain/Problem"
 import type { DaemonStatus, SenseView, ThreadDetail, WorkerView, WorkflowView } from "@nerve/core/wire/ControlRpcs"
@@ -88,6 +88,7 @@ export const workflows = (items: ReadonlyArray<WorkflowView>, { style }: Look): 
           value: (workflow) => (workflow.overflow === "drop" ? "-" : `${workflow.queued} of ${workflow.maxQueue}`),
           align: "right"
         },
+        { title: "WAITING", value: (workflow) => String(workflow.waiting), align: "right" },
         { title: "OVERFLOW", value: (workflow) => workflow.overflow },
         { title: "ROLES", value: (workflow) => workflow.roles.join(", ") || "-" }
       ],
@@ -156,6 +157,10 @@ const runStatus = (style: Style, value: RunStatus): string => {
   }
 }
 
+/** The status, and why an active thread is not at work. */
+const runState = (style: Style, run: WorkflowRun): string =>
+  run.phase === null ? runStatus(style, run.status) : style.yellow(run.phase)
+
 const took = (run: WorkflowRun, now: number): string =>
   run.startedAt === null ? "-" : span((run.endedAt ?? now) - run.startedAt)
 
@@ -164,7 +169,7 @@ export const threads = (items: ReadonlyArray<WorkflowRun>, { now, style }: Look)
     [
       { title: "THREAD", value: (run) => run.threadId },
       { title: "WORKFLOW", value: (run) => run.workflow },
-      { title: "STATUS", value: (run) => runStatus(style, run.status) },
+      { title: "STATUS", value: (run) => runState(style, run) },
       { title: "EXIT", value: (run) => (run.exitCode === null ? "-" : String(run.exitCode)), align: "right" },
       { title: "ROUNDS", value: (run) => String(run.rounds), align: "right" },
       { title: "CREATED", value: (run) => relative(run.createdAt, now) },
@@ -212,13 +217,26 @@ const round = (message: ThreadMessage, style: Style): ReadonlyArray<string> => [
   ...(isEmpty(message.meta) ? [] : [style.dim(`   meta: ${oneLine(JSON.stringify(message.meta), 400)}`)])
 ]
 
+const waitText = (wait: Wait): string => {
+  switch (wait._tag) {
+    case "Approval":
+      return `for an answer: ${safe(wait.question)}`
+    case "Sleep":
+      return "for a point of time"
+    case "Child":
+      return `for a thread of ${safe(wait.workflow)}`
+  }
+}
+
 /** A thread as a page: what is known of the run, then every round in full. */
 export const thread = ({ messages, run }: ThreadDetail, { now, style }: Look): string =>
   [
-    `${style.bold(run.threadId)}  ${run.workflow}  ${runStatus(style, run.status)}${
+    `${style.bold(run.threadId)}  ${run.workflow}  ${runState(style, run)}${
       run.exitCode === null ? "" : ` (exit code ${run.exitCode})`
     }`,
     ...(run.reason === "" ? [] : [safe(run.reason)]),
+    ...(run.paused === null ? [] : [`paused (${run.paused.by}): ${safe(run.paused.reason)}`]),
+    ...(run.wait === null ? [] : [`waits: ${waitText(run.wait.wait)}`]),
     [
       `created ${relative(run.createdAt, now)}`,
       `took ${took(run, now)}`,

@@ -110,8 +110,8 @@ disk       disk    failed  on cpu-usage  -     -              0        0       1
 disk: there is no module (senses/disk.ts)
   add the file
 
-WORKFLOW     ACTIVE    QUEUED  OVERFLOW  ROLES
-investigate  1 of 1  3 of 100  queue     collector, analyst
+WORKFLOW     ACTIVE    QUEUED  WAITING  OVERFLOW  ROLES
+investigate  1 of 1  3 of 100        0  queue     collector, analyst
 
 WORKER                STATE     PID  STARTS  CRASHES
 sense:system          ready      43       2        1

@@ -24,14 +24,19 @@ export const list = Command.make(
       Flag.withDescription("Only threads in this state"),
       Flag.optional
     ),
+    phase: Flag.Literals("phase", ["waiting", "paused"]).pipe(
+      Flag.withDescription("Only threads that wait for something, or are paused"),
+      Flag.optional
+    ),
     limit: positive("limit").pipe(Flag.withDescription("At most so many, 20 unless told"), Flag.withDefault(20))
   },
-  ({ limit, status, workflow }) =>
+  ({ limit, phase, status, workflow }) =>
     Effect.gen(function* () {
       const query: History.ThreadQuery = {
         limit,
         ...(Option.isSome(workflow) ? { workflow: workflow.value } : {}),
-        ...(Option.isSome(status) ? { status: status.value } : {})
+        ...(Option.isSome(status) ? { status: status.value } : {}),
+        ...(Option.isSome(phase) ? { phase: phase.value } : {})
       }
       const runs = yield* History.use(yield* Global.workspace, (history) => history.threads(query))
       return yield* show(runs, Views.threads)

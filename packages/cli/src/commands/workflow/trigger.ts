@@ -1,7 +1,6 @@
 /**
  * `nerve workflow trigger NAME --prompt TEXT`: starts a thread; with `--wait` until it has ended.
  */
-import type { LogEntry } from "@nerve/core/domain/LogEntry"
 import type { Triggered } from "@nerve/core/wire/ControlRpcs"
 import * as ControlClient from "@nerve/node/control/ControlClient"
 import * as Argument from "effect/cli/Argument"
@@ -9,23 +8,18 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import { Failed } from "../../output/Failed.ts"
 import { show } from "../../output/Show.ts"
-import { isThreadEnd } from "../../render/Event.ts"
 import * as Views from "../../render/Views.ts"
 
 /** The thread once it has ended. */
 const ended = (client: ControlClient.ControlClient, { threadId }: Triggered) =>
-  client.TailLogs({ source: "workflow", refId: threadId, cursor: 0 }).pipe(
-    Stream.takeUntil((entry: LogEntry) => isThreadEnd(entry)),
-    Stream.runDrain,
-    Effect.andThen(client.ShowThread({ threadId }))
-  )
+  Effect.andThen(client.AwaitThread({ threadId }), client.ShowThread({ threadId }))
 
-const launched = ({ status, threadId }: Triggered): string => `thread ${threadId} ${status}`
+const launched = ({ existing, status, threadId }: Triggered): string =>
+  existing === true ? `thread ${threadId} has this key already; it is ${status}` : `thread ${threadId} ${status}`
 
 export const trigger = Command.make(
   "trigger",
@@ -44,18 +38,38 @@ export const trigger = Command.make(
       Flag.withDescription("Run no adapter: each role answers with a placeholder"),
       Flag.withDefault(false)
     ),
+    key: Flag.String("key").pipe(
+      Flag.withMetavar("TEXT"),
+      Flag.filter(
+        (text) => text !== "" && text.length <= 256,
+        () => "a text of 1 to 256 characters"
+      ),
+      Flag.withDescription("Asking again with the same key yields the same thread"),
+      Flag.optional
+    ),
+    priority: Flag.Int("priority").pipe(
+      Flag.withMetavar("N"),
+      Flag.filter(
+        (value) => value >= -1000 && value <= 1000,
+        () => "a whole number from -1000 to 1000"
+      ),
+      Flag.withDescription("Higher goes first in the queue, 0 unless told"),
+      Flag.optional
+    ),
     wait: Flag.Boolean("wait").pipe(
       Flag.withDescription("Wait for the thread's end, print it; exit code 1 unless it completed"),
       Flag.withDefault(false)
     )
   },
-  ({ dryRun, maxRounds, name, prompt, wait }) =>
+  ({ dryRun, key, maxRounds, name, priority, prompt, wait }) =>
     Effect.gen(function* () {
       const payload = {
         workflow: name,
         prompt,
         dryRun,
-        ...(Option.isSome(maxRounds) ? { maxRounds: maxRounds.value } : {})
+        ...(Option.isSome(maxRounds) ? { maxRounds: maxRounds.value } : {}),
+        ...(Option.isSome(key) ? { key: key.value } : {}),
+        ...(Option.isSome(priority) ? { priority: priority.value } : {})
       }
       yield* ControlClient.use(yield* Global.workspace, (client) =>
         Effect.gen(function* () {

@@ -1,0 +1,63 @@
+/**
+ * `nerve thread inspect ID`: all there is to know of a thread. `nerve why ID`: why it is where it is.
+ */
+import type { Explanation, ThreadDetail } from "@nerve/core/wire/ControlRpcs"
+import type { LogEntry } from "@nerve/core/domain/LogEntry"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as History from "../../history/History.ts"
+import { latest } from "../../history/latest.ts"
+import { show } from "../../output/Show.ts"
+import * as Event from "../../render/Event.ts"
+import { safe } from "../../render/Text.ts"
+import * as Views from "../../render/Views.ts"
+import { id, withThread } from "./withThread.ts"
+
+const reasons = ({ lines }: Explanation): string => lines.map((line) => safe(line)).join("\n")
+
+export const why = Command.make("why", { id }, ({ id }) =>
+  Effect.gen(function* () {
+    const explained = yield* withThread(id, (client, threadId) => client.ExplainThread({ threadId }))
+    return yield* show(explained, reasons)
+  })
+).pipe(Command.withDescription("Say why a thread is where it is"))
+
+interface Inspected extends Explanation, ThreadDetail {
+  readonly entries: ReadonlyArray<LogEntry>
+}
+
+/** Entries of a thread that are looked at, the newest. */
+const MOST_ENTRIES = 500
+
+const page = (found: Inspected, look: Views.Look): string => {
+  const { run } = found
+  const wait = run.wait?.wait
+  return [
+    Views.thread(found, look),
+    "",
+    look.style.bold("why it is where it is"),
+    reasons(found),
+    ...(run.version === null ? [] : [`its code is of version ${run.version}`]),
+    ...(run.key === null ? [] : [`its key is ${run.key}`]),
+    ...(wait?._tag === "Approval" && wait.schema !== null
+      ? [`--answer has to fit ${JSON.stringify(wait.schema)}`]
+      : []),
+    "",
+    look.style.bold("what happened"),
+    ...found.entries.map((entry) => Event.render(entry, { style: look.style }))
+  ].join("\n")
+}
+
+export const inspect = Command.make("inspect", { id }, ({ id }) =>
+  Effect.gen(function* () {
+    const found = yield* withThread(id, (client, threadId) =>
+      Effect.gen(function* () {
+        const { lines } = yield* client.ExplainThread({ threadId })
+        const { messages, run } = yield* client.ShowThread({ threadId })
+        const entries = yield* latest(History.ofClient(client), { source: "workflow", refId: threadId }, MOST_ENTRIES)
+        return { run, lines, messages, entries }
+      })
+    )
+    return yield* show(found, page)
+  })
+).pipe(Command.withDescription("Show all there is to know of a thread: rounds, waits, lineage, what happened"))

@@ -1,0 +1,41 @@
+/**
+ * `nerve thread pause ID` and `nerve thread resume ID`
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { show } from "../../output/Show.ts"
+import { id, withThread } from "./withThread.ts"
+
+export const pause = Command.make(
+  "pause",
+  {
+    id,
+    reason: Flag.String("reason").pipe(
+      Flag.withMetavar("TEXT"),
+      Flag.withDescription("Why; shown to whoever asks"),
+      Flag.withDefault("")
+    )
+  },
+  ({ id, reason }) =>
+    Effect.gen(function* () {
+      const run = yield* withThread(id, (client, threadId) => client.PauseThread({ threadId, reason }))
+      return yield* show(run, ({ threadId }) => `thread ${threadId} pauses; a round in flight is finished first`)
+    })
+).pipe(Command.withDescription("Have a thread hold still, without a slot, until it is resumed"))
+
+export const resume = Command.make(
+  "resume",
+  {
+    id,
+    newCode: Flag.Boolean("new-code").pipe(
+      Flag.withDescription("Go on with the code of now, whatever the thread began with"),
+      Flag.withDefault(false)
+    )
+  },
+  ({ id, newCode }) =>
+    Effect.gen(function* () {
+      const run = yield* withThread(id, (client, threadId) => client.ResumeThread({ threadId, newCode }))
+      return yield* show(run, ({ threadId }) => `thread ${threadId} goes on`)
+    })
+).pipe(Command.withDescription("Have a paused thread go on"))
