@@ -71,6 +71,14 @@ export const ofSense = (event: SenseEvent): ReadonlyArray<LogInput> => {
       return [sense(event.sense, "interrupted", { reason: event.reason, cause: causeText(event.cause) })]
     case "SenseBroken":
       return [sense(event.sense, "broken", { ...event.problem, group: event.group })]
+    case "SenseReloaded":
+      return [
+        sense(event.sense, "reloaded", {
+          reason: `${event.files.join(", ")} changed`,
+          files: event.files,
+          group: event.group
+        })
+      ]
     case "SenseRecovered":
       return [sense(event.sense, "recovered", { reason: "it loads again", group: event.group })]
     case "Worker":

@@ -18,6 +18,7 @@ const maxDetail = 2_000
 export const ofEvent = (event: SenseEvent, followed: Followed): TickInput | null => {
   switch (event._tag) {
     case "SenseBroken":
+    case "SenseReloaded":
     case "SenseRecovered":
     case "Worker":
       return null
@@ -42,7 +43,10 @@ export const ofEvent = (event: SenseEvent, followed: Followed): TickInput | null
   }
 }
 
-type ComputeEvent = Exclude<SenseEvent, { readonly _tag: "SenseBroken" | "SenseRecovered" | "Worker" }>
+type ComputeEvent = Exclude<
+  SenseEvent,
+  { readonly _tag: "SenseBroken" | "SenseReloaded" | "SenseRecovered" | "Worker" }
+>
 
 const cameTo = (event: ComputeEvent): readonly [TickOutcome, detail: string | null] => {
   switch (event._tag) {

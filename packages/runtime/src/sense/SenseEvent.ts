@@ -67,6 +67,13 @@ export type SenseEvent =
   | (Compute & { readonly _tag: "ComputeInterrupted"; readonly reason: string })
   /** It does not load: it is not computed until its worker starts anew and loads it. */
   | { readonly _tag: "SenseBroken"; readonly sense: SenseName; readonly group: GroupName; readonly problem: Problem }
+  /** Its code was loaded anew, for these files changed; they are relative to the workspace. */
+  | {
+      readonly _tag: "SenseReloaded"
+      readonly sense: SenseName
+      readonly group: GroupName
+      readonly files: ReadonlyArray<string>
+    }
   /** It loads again. */
   | { readonly _tag: "SenseRecovered"; readonly sense: SenseName; readonly group: GroupName }
   /** Something happened to a group's worker. */

@@ -10,7 +10,7 @@
  * `onEvent` that is slow holds up its own sense and nobody else's.
  */
 import type { NerveConfig, SenseConfig } from "@nerve/core/config/NerveConfig"
-import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import { GroupName, type SenseName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
 import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
@@ -19,6 +19,7 @@ import { type SenseView, UnknownSense, type WorkerView } from "@nerve/core/wire/
 import {
   type ComputeOutcome,
   type SenseBoot,
+  type SenseInit,
   SenseRpcs,
   SenseWorkerInit,
   SenseWorkerReady
@@ -63,11 +64,17 @@ export class SensePool extends Context.Service<
      */
     readonly restartGroup: (group: string) => Effect.Effect<void>
     /**
-     * Puts other senses in force: those that left are stopped, new ones start, the others keep their
-     * state. A group whose worker has to know is restarted, since each worker knows all senses by name
-     * as peers. Done when the old workers are gone.
+     * Puts other senses in force, by what is different: no worker is restarted and no compute is cut. What
+     * a sense has to do for it (leave, move to another group, take over a timeout), it does at its next
+     * idle moment; answers before. Intervals and throttles count at once.
      */
     readonly configure: (senses: ReadonlyArray<SenseConfig>) => Effect.Effect<void>
+    /**
+     * Loads a sense's code anew at its next idle moment, for these files have changed; answers before.
+     * The others of its group go on undisturbed; alone in its group, it gets a new worker. No-op when
+     * unknown.
+     */
+    readonly reload: (sense: string, files: ReadonlyArray<string>) => Effect.Effect<void>
   }
 >()("@nerve/runtime/sense/SensePool") {}
 
@@ -92,6 +99,18 @@ const respawn = RespawnPolicy.intensity({ max: 100_000, within: "24 hours", dela
 /** A group's worker is gone five seconds after it was asked to go, at the latest (M1). */
 const stop = StopPolicy.make({ drain: "5 seconds", polite: "4 seconds", term: "1 second" })
 
+/** How long a worker may take to answer what is no work. */
+const answerMs = 5_000
+
+/** How long a sense's boot goes unasked about. */
+const bootPatience = "10 seconds"
+
+/** Versions of modules that a worker loads before it is started anew in a moment in which it is idle. */
+const maxImports = 25
+
+/** The same, before such a moment is brought about. */
+const tooManyImports = 100
+
 /** Starts all groups' workers. Closing the scope stops them. */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -99,7 +118,10 @@ export const make = Effect.fnUntraced(function* (
   const ports = yield* SenseWorkers
   const clock = yield* SenseClock.make
   const { now } = clock
+  /** Those in force. */
   const senses = new Map<string, Sense>()
+  /** These, and those that are leaving. */
+  const present = new Set<Sense>()
   const groups = new Map<string, Group>()
   /** Who is triggered by whose signals; made anew when the senses are other ones. */
   let dependents: ReadonlyMap<string, ReadonlyArray<Sense>> = new Map()
@@ -107,7 +129,7 @@ export const make = Effect.fnUntraced(function* (
   // The runtime first: closing runs backwards, so that computes are given up before their workers stop.
   const runtime = yield* WorkerRuntime.make<GroupName, SenseRpc>({
     rpcs: SenseRpcs,
-    worker: (name) => specOf(ports, initOf(name)),
+    worker: (name) => specOf(ports, initOfNext(name)),
     respawn,
     stop,
     // A compute is bounded by its own timeout and grace period (S4), whatever it does meanwhile.
@@ -119,6 +141,8 @@ export const make = Effect.fnUntraced(function* (
       if (fields !== null && sense !== undefined) TickLines.add(sense.lines, line, fields)
     }
   })
+  /** Of modules: each import of code that has changed is another. */
+  let versions = 0
   const loops = yield* FiberMap.make<string>()
   const background = yield* FiberMap.make<string>()
   const inBackground = yield* FiberMap.runtime(background)()
@@ -200,11 +224,13 @@ export const make = Effect.fnUntraced(function* (
 
   const loop = (sense: Sense) =>
     Effect.gen(function* () {
-      const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
       sense.recorded = options.recorded === undefined ? null : yield* options.recorded(sense.config.name)
       while (true) {
+        if (!isComputing(sense) && (yield* rearrange(sense)) === "left") return
         yield* sense.go.await
         sense.go.closeUnsafe()
+        if (!isComputing(sense)) continue
+        const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
         sense.overran = null
         sense.lines = TickLines.make()
         const startedAt = clock.wall()
@@ -218,7 +244,10 @@ export const make = Effect.fnUntraced(function* (
         const again = yield* conclude(sense, exit, tick)
         if (again) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
         else release(sense)
+        // This is the idle moment that a change waits for: nothing may start before it is done.
+        if (isToChange(sense)) feed(sense, { _tag: "GroupGone" })
         feed(sense, { _tag: "ComputeEnded" })
+        renewWhenIdle(sense.group)
       }
     })
 
@@ -288,11 +317,12 @@ export const make = Effect.fnUntraced(function* (
     if (group === undefined) return
     switch (event._tag) {
       case "WorkerReady":
-        yield* emitAll(membersOf(group).flatMap((sense) => learn(sense, bootIn(event.info, sense))))
+        yield* emitAll(membersOf(group).flatMap((sense) => learnAtStart(sense, event.info)))
         // A worker that was about to be ready when it was evicted counts as gone all the same (M2).
         if (group.evicting > 0) return
         group.ready = true
         group.incarnation = event.incarnation
+        bringUpToDate(group, event.info)
         return admit(group)
       case "WorkerStarting":
       case "WorkerExited":
@@ -343,6 +373,14 @@ export const make = Effect.fnUntraced(function* (
     return before === null ? [] : [{ _tag: "SenseRecovered", ...about }]
   }
 
+  /** What a worker that has just started says of a sense. It may have come, or been left out, since it was told. */
+  const learnAtStart = (sense: Sense, info: Schema.Json): ReadonlyArray<SenseEvent> => {
+    if (sense.target !== sense.group) return []
+    const listed = listedIn(info).find(({ name }) => name === sense.config.name)
+    if (listed !== undefined) return learn(sense, listed)
+    return sense.stale !== null || sense.isolated ? [] : setProblem(sense, unlisted(sense))
+  }
+
   /** What its worker says of a sense's boot. One that is not done yet is asked about until it is. */
   const learn = (sense: Sense, boot: SenseBoot): ReadonlyArray<SenseEvent> => {
     sense.booting = boot.booting === true
@@ -354,7 +392,21 @@ export const make = Effect.fnUntraced(function* (
     // The last signal before this daemon, or its predecessor's worker, died: it is in no log yet.
     const isLost = boot.lastSignal !== undefined && boot.lastSignal !== sense.recorded
     if (isLost) feed(sense, { _tag: "Trigger", cause: { _tag: "Restart" } })
-    return setProblem(sense, boot.problem)
+    return [...tellReload(sense, boot.problem === null), ...setProblem(sense, boot.problem)]
+  }
+
+  /** That the code of now is loaded. A sense that looks at something all the time looks at once. */
+  const tellReload = (sense: Sense, isLoaded: boolean): ReadonlyArray<SenseEvent> => {
+    if (sense.changed.length === 0 || !isLoaded || sense.stale === "code") return []
+    const event: SenseEvent = {
+      _tag: "SenseReloaded",
+      sense: sense.config.name,
+      group: sense.group.name,
+      files: sense.changed
+    }
+    sense.changed = []
+    if (sense.config.intervalMs !== null) feed(sense, { _tag: "Trigger", cause: { _tag: "Reload" } })
+    return [event]
   }
 
   const awaitBoot = (sense: Sense) =>
@@ -369,24 +421,29 @@ export const make = Effect.fnUntraced(function* (
       Effect.ignore
     )
 
-  const membersOf = (group: Group): ReadonlyArray<Sense> =>
-    Array.from(senses.values()).filter((sense) => sense.group === group)
+  const membersOf = (group: Group): ReadonlyArray<Sense> => Array.from(present).filter((sense) => sense.group === group)
 
-  const initOf = (group: GroupName): SenseWorkerInit => ({
-    group,
-    workspace: options.workspace,
-    senses: Array.from(senses.values())
-      .filter((sense) => sense.group.name === group)
-      .map(({ config: { name, params, timeoutMs } }) => ({
-        name,
-        timeoutMs,
-        ...(params === undefined ? {} : { params })
-      })),
-    peers: Array.from(senses.values(), (sense) => sense.config.name)
-  })
+  const peerNames = (): ReadonlyArray<SenseName> => Array.from(senses.values(), (sense) => sense.config.name)
+
+  /** What the group's next incarnation is told. It reads all code from disk, so nothing of it is stale. */
+  const initOfNext = (name: GroupName): SenseWorkerInit => {
+    const group = groups.get(name)
+    const members = group === undefined ? [] : membersOf(group).filter((sense) => sense.target === group)
+    const booted = members.filter((sense) => !sense.isolated)
+    const peers = peerNames()
+    if (group !== undefined) {
+      group.imports = 0
+      group.peers = peers
+    }
+    for (const sense of booted) {
+      sense.stale = null
+      sense.version = undefined
+    }
+    return { group: name, workspace: options.workspace, senses: booted.map(initOf), peers }
+  }
 
   const startWorker = (group: Group): void => {
-    group.init = fingerprint(initOf(group.name))
+    group.started = true
     // Its failure needs no handling here: the worker's events have told of it.
     inBackground(`start:${group.name}`, Effect.ignore(runtime.start(group.name)))
   }
@@ -425,45 +482,192 @@ export const make = Effect.fnUntraced(function* (
     if (group !== undefined) yield* restart(group)
   })
 
+  // --- changes: each sense makes its own, at its next idle moment
+
+  /** Has the sense do what it has to, at once if it is idle. */
+  const change = (sense: Sense): void => {
+    if (!isToChange(sense) || SenseSchedule.isRunning(sense.schedule)) return
+    feed(sense, { _tag: "GroupGone" })
+    sense.go.openUnsafe()
+  }
+
+  /** Makes the idle sense what it is to be, as far as its worker is there for it. */
+  const rearrange = Effect.fnUntraced(function* (sense: Sense) {
+    while (isToChange(sense)) {
+      if (sense.target !== sense.group) {
+        yield* depart(sense)
+        if (sense.target === null) {
+          present.delete(sense)
+          wakes.set(sense, null)
+          return "left"
+        }
+        arrive(sense, sense.target)
+      }
+      // Whoever is about to start reads all there is to read.
+      else if (!sense.group.ready) break
+      else yield* boot(sense)
+    }
+    admit(sense.group)
+    renewWhenIdle(sense.group)
+    return "stays"
+  })
+
+  const depart = Effect.fnUntraced(function* (sense: Sense) {
+    const { group } = sense
+    if (group.ready) yield* drop(group, sense.config.name)
+    group.suspects = group.suspects.filter((suspect) => suspect !== sense)
+    sense.group = nowhere
+    admit(group)
+    dissolve(group)
+  })
+
+  const drop = (group: Group, sense: SenseName): Effect.Effect<void> =>
+    Effect.flatMap(runtime.client(group.name), (client: WorkerClient<SenseRpc>) =>
+      // A worker that does not answer loses it in the end: with its process.
+      Effect.ignore(client.DropSense({ sense }, { timeoutMs: answerMs }))
+    )
+
+  /** A group without members, now and to come, has no worker. */
+  const dissolve = (group: Group): void => {
+    for (const sense of present) if (sense.group === group || sense.target === group) return
+    if (groups.get(group.name) !== group) return
+    groups.delete(group.name)
+    inBackground(`evict:${group.name}`, evict(group))
+  }
+
+  const arrive = (sense: Sense, group: Group): void => {
+    sense.group = group
+    if (!group.started) {
+      sense.isolated = false
+      return startWorker(group)
+    }
+    // Its worker may have had a sense of this name before, and keeps every version of a module.
+    sense.stale = "code"
+  }
+
+  /** Has the worker boot the sense anew: with other settings, or with the code of now. */
+  const boot = Effect.fnUntraced(function* (sense: Sense) {
+    const { group } = sense
+    const isCode = sense.stale === "code"
+    if (isCode && membersOf(group).length === 1) {
+      sense.isolated = false
+      return yield* restart(group)
+    }
+    sense.stale = null
+    if (isCode) {
+      group.imports++
+      sense.version = String(++versions)
+    }
+    const client: WorkerClient<SenseRpc> = yield* runtime.client(group.name)
+    const exit = yield* Effect.exit(Effect.raceFirst(client.BootSense(initOf(sense)), killWhenStuck(sense, client)))
+    if (Exit.isSuccess(exit)) {
+      sense.isolated = false
+      return yield* emitAll(learn(sense, exit.value))
+    }
+    const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+    // Evicted meanwhile: the next worker has it with all others.
+    if (error?._tag === "WorkerStopped") return
+    if (error?._tag === "WorkerDied" && !sense.isolated) {
+      // Somebody else may have been at fault. It is tried once more, and the others start without it.
+      sense.isolated = true
+      sense.stale = "code"
+      if (error.incarnation === group.incarnation) gone(group)
+      return
+    }
+    if (error?._tag === "WorkerDied" && error.incarnation === group.incarnation) gone(group)
+    yield* emitAll(setProblem(sense, unbootable(sense, error?.message ?? Cause.pretty(exit.cause))))
+  })
+
+  /** A migration may take its time; a module that blocks the worker while it is imported may not. */
+  const killWhenStuck = (sense: Sense, client: WorkerClient<SenseRpc>): Effect.Effect<never> =>
+    Effect.sleep(bootPatience).pipe(
+      Effect.andThen(client.SetPeers({ peers: peerNames() }, { timeoutMs: answerMs })),
+      Effect.catchTag("CallTimeout", () =>
+        runtime.kill(sense.group.name, `the import of ${sense.config.name} blocked its worker`)
+      ),
+      Effect.ignore,
+      Effect.forever
+    )
+
+  /** What has changed since the worker that is ready now was told. */
+  const bringUpToDate = (group: Group, info: Schema.Json): void => {
+    const members = new Set(membersOf(group).map((sense) => sense.config.name))
+    for (const { name } of listedIn(info)) {
+      if (!members.has(name)) inBackground(`drop:${group.name}:${name}`, drop(group, name))
+    }
+    tellPeers(group)
+    for (const sense of membersOf(group)) if (isToChange(sense)) sense.go.openUnsafe()
+  }
+
+  const tellPeers = (group: Group): void => {
+    const peers = peerNames()
+    if (!group.ready || JSON.stringify(peers) === JSON.stringify(group.peers)) return
+    group.peers = peers
+    const tell = Effect.flatMap(runtime.client(group.name), (client: WorkerClient<SenseRpc>) =>
+      Effect.ignore(client.SetPeers({ peers }, { timeoutMs: answerMs }))
+    )
+    inBackground(`peers:${group.name}`, tell)
+  }
+
+  /** Starts a group's worker anew once it has loaded so many versions of modules that it must have grown. */
+  const renewWhenIdle = (group: Group): void => {
+    if (group.imports < maxImports || groups.get(group.name) !== group) return
+    if (membersOf(group).some((sense) => SenseSchedule.isRunning(sense.schedule))) {
+      // It is never idle: nothing starts until it was.
+      if (group.imports >= tooManyImports) gone(group)
+      return
+    }
+    inBackground(`renew:${group.name}`, restart(group), { onlyIfMissing: true })
+  }
+
+  const reload = (name: string, files: ReadonlyArray<string>): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const sense = senses.get(name)
+      if (sense === undefined) return
+      sense.changed = [...new Set([...sense.changed, ...files])]
+      sense.stale = "code"
+      change(sense)
+    })
+
   const oneAtATime = yield* Semaphore.make(1)
   const configure = Effect.fn("SensePool.configure")(function* (configs: ReadonlyArray<SenseConfig>) {
+    const names = new Set<string>(configs.map((config) => config.name))
+    const touched = new Set<Sense>()
     for (const [name, sense] of senses) {
-      const stays = configs.some((config) => config.name === name && config.group === sense.group.name)
-      if (stays) continue
+      if (names.has(name)) continue
       senses.delete(name)
-      sense.group.suspects = sense.group.suspects.filter((suspect) => suspect !== sense)
-      yield* FiberMap.remove(loops, name)
-      wakes.set(sense, null)
-      admit(sense.group)
+      sense.target = null
+      touched.add(sense)
     }
-    const started: Array<Group> = []
     for (const config of configs) {
-      const known = senses.get(config.name)
-      if (known !== undefined) {
-        known.config = config
-        feed(known, { _tag: "Reconfigured", settings: SenseSchedule.settings(config) })
+      const group = groups.get(config.group) ?? newGroup(config.group)
+      groups.set(config.group, group)
+      // One that is leaving still may come back.
+      const known = senses.get(config.name) ?? [...present].find((sense) => sense.config.name === config.name)
+      if (known === undefined) {
+        const sense = newSense(config, group, now(), clock.wallOffset())
+        if (group.started) sense.stale = "code"
+        senses.set(config.name, sense)
+        present.add(sense)
+        yield* FiberMap.run(loops, config.name, loop(sense))
         continue
       }
-      const group = groups.get(config.group) ?? newGroup(config.group)
-      if (!groups.has(config.group)) started.push(group)
-      groups.set(config.group, group)
-      const sense = newSense(config, group, now(), clock.wallOffset())
-      senses.set(config.name, sense)
-      yield* FiberMap.run(loops, config.name, loop(sense))
+      senses.set(config.name, known)
+      if (JSON.stringify(initOf(known)) !== JSON.stringify(initOf({ ...known, config }))) known.stale ??= "settings"
+      known.config = config
+      known.target = group
+      feed(known, { _tag: "Reconfigured", settings: SenseSchedule.settings(config) })
+      touched.add(known)
     }
     dependents = dependentsIn(senses.values())
-    for (const group of started) startWorker(group)
-    yield* Effect.forEach([...groups.values()], settleGroup, { concurrency: "unbounded", discard: true })
+    for (const group of [...groups.values()]) {
+      // Nobody may be there, nor on the way any more.
+      dissolve(group)
+      if (!group.started && membersOf(group).length > 0) startWorker(group)
+      tellPeers(group)
+    }
+    for (const sense of touched) change(sense)
   }, oneAtATime.withPermits(1))
-
-  const settleGroup = (group: Group) =>
-    Effect.suspend(() => {
-      if (membersOf(group).length === 0) {
-        groups.delete(group.name)
-        return evict(group)
-      }
-      return fingerprint(initOf(group.name)) === group.init ? Effect.void : restart(group)
-    })
 
   const views = Effect.sync(() => {
     return Array.from(senses.values(), (sense): SenseView => {
@@ -499,7 +703,7 @@ export const make = Effect.fnUntraced(function* (
 
   yield* Effect.forkScoped(timer)
   yield* configure(options.config.senses)
-  return { trigger, views, workers, restartGroup, configure }
+  return { trigger, views, workers, restartGroup, configure, reload }
 })
 
 /** The pool as a service. */
@@ -521,12 +725,27 @@ interface Group {
   evicting: number
   /** Senses under which the last worker died, to be tried alone. */
   suspects: Array<Sense>
-  /** What its worker was told when it was last started from here. */
-  init: string
+  /** Whether it was asked to have a worker. */
+  started: boolean
+  /** Versions of modules that its worker has loaded since it started. */
+  imports: number
+  /** Which senses its worker was told there are. */
+  peers: ReadonlyArray<SenseName>
 }
 
 interface Sense {
-  readonly group: Group
+  /** Where it is. */
+  group: Group
+  /** Where it is to be; null: nowhere, it leaves. */
+  target: Group | null
+  /** What its worker has to take over: its code as it is now, or only its settings. */
+  stale: "code" | "settings" | null
+  /** Files that have changed since its code was loaded. */
+  changed: ReadonlyArray<string>
+  /** Of its module in the worker that runs; undefined for what the worker loaded at its start. */
+  version: string | undefined
+  /** A worker died while it was booted: workers start without it. */
+  isolated: boolean
   config: SenseConfig
   schedule: SenseSchedule.State
   /** Open when a compute is to start. */
@@ -560,11 +779,21 @@ const newGroup = (name: GroupName): Group => ({
   incarnation: 0,
   evicting: 0,
   suspects: [],
-  init: ""
+  started: false,
+  imports: 0,
+  peers: []
 })
+
+/** The group of a sense on its way from one to another. */
+const nowhere: Group = newGroup(GroupName.make("none"))
 
 const newSense = (config: SenseConfig, group: Group, now: number, wallOffset: number): Sense => ({
   group,
+  target: group,
+  stale: null,
+  changed: [],
+  version: undefined,
+  isolated: false,
   config,
   schedule: SenseSchedule.make(SenseSchedule.settings(config), now, wallOffset),
   go: Latch.makeUnsafe(),
@@ -596,7 +825,10 @@ const dependentsIn = (senses: Iterable<Sense>): ReadonlyMap<string, ReadonlyArra
 
 const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag === "Running"
 
-const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting
+/** Whether there is something to do at its next idle moment. */
+const isToChange = (sense: Sense): boolean => sense.target !== sense.group || sense.stale !== null
+
+const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting && !isToChange(sense)
 
 const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
 
@@ -610,7 +842,12 @@ const statusOf = (sense: Sense): SenseView["status"] => {
 
 const encodeInit = Schema.encodeSync(SenseWorkerInit)
 
-const fingerprint = (init: SenseWorkerInit): string => JSON.stringify(encodeInit(init))
+const initOf = ({ config: { name, params, timeoutMs }, version }: Pick<Sense, "config" | "version">): SenseInit => ({
+  name,
+  timeoutMs,
+  ...(params === undefined ? {} : { params }),
+  ...(version === undefined ? {} : { version })
+})
 
 const specOf = (ports: SenseWorkers["Service"], init: SenseWorkerInit): WorkerSpec => {
   const spec = ports.spec(init)
@@ -619,21 +856,24 @@ const specOf = (ports: SenseWorkers["Service"], init: SenseWorkerInit): WorkerSp
 
 const decodeReady = Schema.decodeUnknownOption(SenseWorkerReady)
 
-/** What a worker that reports ready says about a sense. A report that makes no sense is a problem of all. */
-const bootIn = (info: Schema.Json, sense: Sense): SenseBoot => {
-  const listed = Option.flatMapNullishOr(decodeReady(info), (ready) =>
-    ready.senses.find(({ name }) => name === sense.config.name)
-  )
-  return Option.getOrElse(listed, () => ({
-    name: sense.config.name,
-    problem: {
-      code: "worker-report-invalid",
-      message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
-      file: null,
-      hint: "Is the worker of another version than the daemon? Restart the daemon."
-    }
-  }))
-}
+/** What a worker that reports ready says about its senses. */
+const listedIn = (info: Schema.Json): ReadonlyArray<SenseBoot> =>
+  Option.match(decodeReady(info), { onNone: () => [], onSome: ({ senses }) => senses })
+
+/** A report that makes no sense is a problem of all. */
+const unlisted = (sense: Sense): Problem => ({
+  code: "worker-report-invalid",
+  message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
+  file: null,
+  hint: "Is the worker of another version than the daemon? Restart the daemon."
+})
+
+const unbootable = (sense: Sense, why: string): Problem => ({
+  code: "boot-failed",
+  message: `the sense ${sense.config.name} did not start: ${why}`,
+  file: null,
+  hint: "Its worker goes on without it. It is tried again when its files change."
+})
 
 // --- the end of a compute
 

@@ -9,6 +9,8 @@ import {
   type ComputeFailed,
   type ComputeOutcome,
   type ComputeTimeout,
+  type SenseBoot,
+  type SenseInit,
   SenseRpcs,
   type SenseUnavailable,
   SenseWorkerInit
@@ -48,11 +50,25 @@ export const noSignal: ComputeOutcome = { _tag: "NoSignal", reason: null }
 /** One start of a compute in a worker. */
 export interface Start {
   readonly sense: string
+  readonly group: string
   readonly at: number
   readonly incarnation: number
   /** How often this sense had started before. */
   readonly nth: number
 }
+
+/** A worker's process. */
+export interface Child {
+  readonly group: string
+  readonly incarnation: number
+}
+
+/** What a worker was asked to do, computes aside. */
+export type Asked = Child & { readonly channel: unknown } & (
+    | { readonly _tag: "Boot"; readonly init: SenseInit }
+    | { readonly _tag: "Drop"; readonly sense: string }
+    | { readonly _tag: "Peers"; readonly peers: ReadonlyArray<string> }
+  )
 
 export type Compute = (start: Start) => Effect.Effect<ComputeOutcome, ComputeFailed | ComputeTimeout | SenseUnavailable>
 
@@ -62,6 +78,8 @@ export interface Setup {
   readonly compute?: Compute
   /** What an incarnation reports of a sense; no problem unless told. */
   readonly problem?: (sense: string, incarnation: number) => Problem | null
+  /** What comes of a boot in a worker that runs; no problem unless told. */
+  readonly boot?: (init: SenseInit, child: Child) => Effect.Effect<SenseBoot>
   /** Replaces the whole worker. */
   readonly program?: FakeSpawner.Program
   readonly onEvent?: (event: SenseEvent) => Effect.Effect<void>
@@ -72,26 +90,33 @@ export interface Setup {
 export const start = Effect.fnUntraced(function* (setup: Setup) {
   const starts: Array<Start> = []
   const counts = new Map<string, number>()
+  const asked: Array<Asked> = []
   const events: Array<SenseEvent> = []
   const clock = yield* Clock.Clock
 
   const serve = Effect.gen(function* () {
     const port = yield* Worker.WorkerPort
     const init = yield* Worker.init(SenseWorkerInit)
+    const child: Child = { group: init.group, incarnation: port.incarnation }
     yield* Worker.serve(
       SenseRpcs,
       {
         RunCompute: ({ sense: name }) => {
           const nth = counts.get(name) ?? 0
           counts.set(name, nth + 1)
-          const start: Start = { sense: name, at: clock.currentTimeMillisUnsafe(), incarnation: port.incarnation, nth }
+          const start: Start = { ...child, sense: name, at: clock.currentTimeMillisUnsafe(), nth }
           starts.push(start)
           return setup.compute?.(start) ?? Effect.succeed(noSignal)
         },
         AwaitBoot: ({ sense: name }) => Effect.succeed({ name, problem: null }),
-        BootSense: ({ name }) => Effect.succeed({ name, problem: null }),
-        DropSense: () => Effect.void,
-        SetPeers: () => Effect.void
+        BootSense: (init) => {
+          asked.push({ ...child, channel: port.channel, _tag: "Boot", init })
+          return setup.boot?.(init, child) ?? Effect.succeed({ name: init.name, problem: null })
+        },
+        DropSense: ({ sense: name }) =>
+          Effect.sync(() => void asked.push({ ...child, channel: port.channel, _tag: "Drop", sense: name })),
+        SetPeers: ({ peers }) =>
+          Effect.sync(() => void asked.push({ ...child, channel: port.channel, _tag: "Peers", peers }))
       },
       {
         info: {
@@ -127,6 +152,9 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
     pool,
     children,
     starts,
+    asked,
+    /** The process that was asked. */
+    childOf: (one: Asked) => children.all().find((child) => child.channel === one.channel),
     events,
     /** The events of one kind, in order. */
     of: <Tag extends SenseEvent["_tag"]>(tag: Tag) =>
