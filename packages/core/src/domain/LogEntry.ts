@@ -11,10 +11,10 @@ export const LogSource = Schema.Literals(["sense", "workflow", "worker", "kernel
 export type LogSource = typeof LogSource.Type
 
 /**
- * What happened. For source `sense`: `signal launch error timeout killed interrupted broken recovered`.
+ * What happened. For source `sense`: `signal launch error timeout killed interrupted broken reloaded recovered`.
  * For `workflow`: the run statuses, `message` (one finished round), `waiting paused resumed retried`
  * and `round-failed` (a round that is tried again). For `worker`: `started exited
- * respawn given-up output violation`. For `kernel`: `started draining stopped`.
+ * respawn given-up output violation`. For `kernel`: `started draining stopped reloaded refused`.
  */
 export const LogType = Schema.NonEmptyString
 export type LogType = typeof LogType.Type

@@ -67,7 +67,8 @@ const halfWayRounds = 10
 /** A file that is written on and on is taken as it is after this many looks. */
 const maxRounds = 50
 
-const systemWatch: WatchFolder = (folder, on) => {
+/** `fs.watch`. */
+export const systemWatch: WatchFolder = (folder, on) => {
   const watcher = Fs.watch(folder, { persistent: false })
   watcher.on("change", (event, name) => on.changed(event, typeof name === "string" ? name : null))
   watcher.on("error", on.failed)

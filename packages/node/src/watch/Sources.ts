@@ -67,7 +67,10 @@ export const filesOf = (workspace: Workspace, snapshot: Snapshot, unit: Unit): R
   return found
 }
 
-/** Files of the unit that are new, gone or different, relative to the workspace. */
+/**
+ * Files of the unit that have changed, relative to the workspace: other content, new, or gone. A file that
+ * only begins or ceases to belong to it is not named: the one that imports it has changed.
+ */
 export const changesOf = (
   workspace: Workspace,
   before: Snapshot,
@@ -76,8 +79,13 @@ export const changesOf = (
 ): ReadonlyArray<string> => {
   const old = filesOf(workspace, before, unit)
   const now = filesOf(workspace, after, unit)
-  return [...new Set([...old.keys(), ...now.keys()])]
-    .filter((path) => old.get(path)?.hash !== now.get(path)?.hash)
+  const changed = [...new Set([...old.keys(), ...now.keys()])].filter(
+    (path) => old.get(path)?.hash !== now.get(path)?.hash
+  )
+  const others = changed.filter((path) => old.has(path) && now.has(path))
+  const imported = new Set(others.flatMap((path) => [old, now].flatMap((files) => files.get(path)?.imports ?? [])))
+  return changed
+    .filter((path) => (old.has(path) && now.has(path)) || !imported.has(path))
     .map((path) => Path.relative(workspace.root, path))
     .sort()
 }
