@@ -6,6 +6,7 @@ import { dev } from "./commands/dev.ts"
 import { logs } from "./commands/logs.ts"
 import { sense } from "./commands/sense/index.ts"
 import { status } from "./commands/status.ts"
+import { store } from "./commands/store/index.ts"
 import { why } from "./commands/thread/inspect.ts"
 import { thread } from "./commands/thread/index.ts"
 import { validate } from "./commands/validate.ts"
@@ -17,6 +18,6 @@ export const nerve = Command.make("nerve").pipe(
     "Runs senses and workflows in supervised worker processes.\n" +
       "  Exit codes: 0 done, 1 failed, 2 usage mistake, 130 interrupted."
   ),
-  Command.withSubcommands([dev, validate, status, logs, sense, workflow, thread, why]),
+  Command.withSubcommands([dev, validate, status, logs, sense, workflow, thread, why, store]),
   Command.withGlobalFlags(Global.all)
 )

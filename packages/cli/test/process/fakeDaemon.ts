@@ -11,6 +11,7 @@ import * as ControlServer from "@nerve/node/control/ControlServer"
 import * as DaemonLock from "@nerve/node/daemon/DaemonLock"
 import * as Workspace from "@nerve/node/daemon/Workspace"
 import { Effect, Layer, PubSub, Schema, Stream } from "effect"
+import { noStore } from "../../../runtime/test/control/noStore.ts"
 
 export const status = (workspace: string) =>
   Schema.decodeUnknownSync(DaemonStatus)({
@@ -139,6 +140,7 @@ const ofWorkflow = (workflow: string) =>
 
 const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
   ControlRpcs.toLayer({
+    ...noStore,
     GetStatus: () => Effect.succeed(status(root)),
     QueryLogs: (query) =>
       Effect.sync(() => {

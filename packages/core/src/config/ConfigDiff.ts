@@ -135,7 +135,7 @@ const withValue = (object: object, key: string, value: unknown): object => {
 // --- what follows
 
 /** Keys of nerve.yaml that the daemon reads only when it starts. */
-const atStart: ReadonlySet<string> = new Set<SettingKey>(["api", "env"])
+const atStart: ReadonlySet<string> = new Set<SettingKey>(["api", "env", "log"])
 
 /** Keys that differ and that only a restart of the daemon puts in force. */
 export const needRestart = (changes: ReadonlyArray<Change>): ReadonlyArray<string> =>

@@ -234,6 +234,7 @@ const assemble = (value: Root, senses: ReadonlyMap<string, LinkedSense>): NerveC
     onChange: on_change
   })),
   maxRounds: value.max_rounds,
+  log: { archiveAfter: value.log.archive_after, keep: value.log.keep },
   api: value.api,
   extract: value.extract,
   agents: value.agents.map(({ model, name, timeout, type }) => ({ name, type, model, timeoutMs: timeout })),

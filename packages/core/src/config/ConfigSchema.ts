@@ -567,6 +567,22 @@ const reflexItem: Kind<NonNullable<ReturnType<typeof reflex.read>>> = {
   }
 }
 
+/** What becomes of old entries. */
+export const log = mapping({
+  archive_after: optional(
+    duration("1d", "3650d"),
+    defaults.archiveAfterMs,
+    "`30d`",
+    "Whole days (UTC) older than this go from the database into a file each."
+  ),
+  keep: optional(
+    duration("1d", "36500d"),
+    null,
+    "for ever",
+    "Archived days, and threads that have ended, are removed when older than this."
+  )
+})
+
 /** The whole file. */
 export const root = mapping({
   senses: optional(named("sense", SenseName, sense), [], "none", "What is observed, by name."),
@@ -576,6 +592,12 @@ export const root = mapping({
     defaults.maxRounds,
     String(defaults.maxRounds),
     "Rounds after which a thread ends (exit code 2), unless its launch says otherwise."
+  ),
+  log: optional(
+    log,
+    { archive_after: defaults.archiveAfterMs, keep: null },
+    "as below",
+    "What of the log is archived, and how long it is kept."
   ),
   api: optional(api, null, "no API", "The HTTP API."),
   extract: optional(extract, null, "none", "How meta is extracted from answers in plain words."),

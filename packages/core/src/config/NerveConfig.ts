@@ -98,11 +98,21 @@ export type ApiConfig = typeof ApiConfig.Type
 export const Watch = Schema.Literals(["auto", "poll", "never"])
 export type Watch = typeof Watch.Type
 
+export const LogConfig = Schema.Struct({
+  /** Whole days older than this go into files. */
+  archiveAfter: Schema.Finite,
+  /** What is archived, and threads that have ended, are removed when older than this; null: never. */
+  keep: Schema.NullOr(Schema.Finite)
+})
+export type LogConfig = typeof LogConfig.Type
+
 export const NerveConfig = Schema.Struct({
   senses: Schema.Array(SenseConfig),
   workflows: Schema.Array(WorkflowConfig),
   /** Rounds of a thread at most, unless its launch says otherwise. */
   maxRounds: Schema.Int,
+  /** What of the log is archived, and how long it is kept. Milliseconds. */
+  log: LogConfig,
   /** Null: no HTTP API. */
   api: Schema.NullOr(ApiConfig),
   extract: Schema.NullOr(Schema.Struct({ provider: Schema.String, model: Schema.String })),
@@ -127,6 +137,7 @@ export const defaults = {
   maxQueue: 100,
   onChange: "finish-on-old",
   maxRounds: 20,
+  archiveAfterMs: 30 * 86_400_000,
   apiHost: "127.0.0.1",
   watch: "auto"
 } as const
@@ -136,6 +147,7 @@ export const empty: NerveConfig = {
   senses: [],
   workflows: [],
   maxRounds: defaults.maxRounds,
+  log: { archiveAfter: defaults.archiveAfterMs, keep: null },
   api: null,
   extract: null,
   agents: [],

@@ -12,6 +12,7 @@ import { Tick, TickQuery } from "../domain/Tick.ts"
 import { MaxRounds, Priority, RunStatus, ThreadKey, ThreadMessage, WorkflowRun } from "../domain/Thread.ts"
 import { OnChange } from "../config/NerveConfig.ts"
 import { AnswerRefused } from "./WorkflowRpcs.ts"
+import { ArchiveStore, GetStoreStats, RebuildStore, StoreUnavailable, VacuumStore, VerifyStore } from "./StoreRpcs.ts"
 
 /** No sense of that name; `known` for a suggestion (M2). */
 export class UnknownSense extends Schema.TaggedError<UnknownSense>()("UnknownSense", {
@@ -48,10 +49,7 @@ export class ThreadRefused extends Schema.TaggedError<ThreadRefused>()("ThreadRe
   hint: Schema.String
 }) {}
 
-/** The log could not be read or written; `message` says why. */
-export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
-  message: Schema.String
-}) {}
+export { StoreUnavailable } from "./StoreRpcs.ts"
 
 /** State of a worker as the outside sees it (R2). */
 export const WorkerStateName = Schema.Literals(["stopped", "starting", "ready", "draining", "backoff", "given-up"])
@@ -271,6 +269,11 @@ export const ControlRpcs = RpcGroup.make(
     success: Schema.Boolean,
     error: Schema.Union([UnknownWorkflow, StoreUnavailable])
   }),
+  ArchiveStore,
+  VerifyStore,
+  RebuildStore,
+  VacuumStore,
+  GetStoreStats,
   /** Stops the daemon gracefully; answers before it goes. */
   Rpc.make("StopDaemon", {})
 )

@@ -44,6 +44,7 @@ workflows:
     max_queue: 5
   tidy:
 max_rounds: 12
+log: { archive_after: 7d, keep: 365d }
 api:
   port: 7420
   host: 0.0.0.0
@@ -92,6 +93,7 @@ watch: poll
         { name: "tidy", concurrency: 1, overflow: "drop", maxQueue: 100, onChange: "finish-on-old" }
       ],
       maxRounds: 12,
+      log: { archiveAfter: 604_800_000, keep: 31_536_000_000 },
       api: { port: 7420, host: "0.0.0.0", token: "0123" },
       extract: { provider: "openai", model: "gpt-5-mini" },
       agents: [
@@ -145,7 +147,7 @@ describe("one mistake", () => {
     ["workflows: {a: {max-queue: 1}}", '1:17  workflows.a.max-queue: unknown key; did you mean "max_queue"?'],
     [
       "colour: 1",
-      "1:1  colour: unknown key; expected senses, workflows, max_rounds, api, extract, agents, env, watch or reflexes"
+      "1:1  colour: unknown key; expected senses, workflows, max_rounds, log, api, extract, agents, env, watch or reflexes"
     ],
     ["senses:\n  a:\n    interval: 30", '3:15  senses.a.interval: 30 has no unit; did you mean "30s"?'],
     ["senses: {a: {timeout: 10 sec}}", '1:23  senses.a.timeout: "10 sec" is not a duration; did you mean "10s"?'],
@@ -239,7 +241,7 @@ describe("one mistake", () => {
     ],
     [
       "- a",
-      "1:1  found a list; expected a mapping with senses, workflows, max_rounds, api, extract, agents, env, watch or reflexes"
+      "1:1  found a list; expected a mapping with senses, workflows, max_rounds, log, api, extract, agents, env, watch or reflexes"
     ],
     [
       'senses: {a: {cron: "0 25 * * *"}}',
@@ -525,6 +527,10 @@ const configArbitrary = fc
         )
       ),
       maxRounds: fc.integer({ min: 1, max: 10_000 }),
+      log: fc.record({
+        archiveAfter: fc.integer({ min: 86_400_000, max: 3650 * 86_400_000 }),
+        keep: maybe(fc.integer({ min: 86_400_000, max: 36_500 * 86_400_000 }))
+      }),
       api: maybe(
         fc.record({
           host: fc.constantFrom("127.0.0.1", "0.0.0.0", "::1", "example.org"),
@@ -574,6 +580,7 @@ const print = (config: NerveConfig, flow: boolean): string => {
         ...(overflow === "queue" ? { max_queue: maxQueue } : {})
       })),
       max_rounds: config.maxRounds,
+      log: { archive_after: text(config.log.archiveAfter), keep: text(config.log.keep) },
       api: config.api,
       extract: config.extract,
       agents: byName(config.agents, ({ model, timeoutMs, type }) => ({ type, model, timeout: text(timeoutMs) })),

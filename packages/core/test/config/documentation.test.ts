@@ -14,8 +14,8 @@ const blocks = (info: string) =>
 
 describe("docs/config.md", () => {
   it("has a row for each key, with the type, default and meaning of the table", () => {
-    const { agent, api, extract, reflex, root, sense, workflow } = ConfigSchema
-    for (const { keys } of [root, sense, workflow, api, extract, agent, reflex]) {
+    const { agent, api, extract, log, reflex, root, sense, workflow } = ConfigSchema
+    for (const { keys } of [root, sense, workflow, log, api, extract, agent, reflex]) {
       for (const [name, key] of Object.entries(keys)) {
         assert.include(chapter, `| \`${name}\` | ${key.kind.type} | ${key.default} | ${key.meaning} |`)
       }

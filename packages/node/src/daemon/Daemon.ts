@@ -13,6 +13,7 @@ import * as Redacting from "@nerve/runtime/log/Redacting"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
 import { SenseWorkers } from "@nerve/runtime/sense/SenseWorkers"
 import { SleepMeter } from "@nerve/runtime/sense/SleepMeter"
+import * as StoreRounds from "@nerve/runtime/log/StoreRounds"
 import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
 import { WorkflowWorkers } from "@nerve/runtime/workflow/WorkflowWorkers"
 import * as Context from "effect/Context"
@@ -117,8 +118,10 @@ const layer = (options: Options) => {
     Layer.provide(ControlHandlers.layer),
     Layer.provideMerge(kernel),
     Layer.provide(ports),
+    Layer.merge(StoreRounds.layer),
     Layer.provideMerge(Layer.merge(Redacting.layer(redact), Redacting.layerTicks(redact))),
-    Layer.provide(LogStoreSqlite.layerWithTicks(options.workspace.logFile))
+    Layer.provide(LogStoreSqlite.layerWithTicks(options.workspace.logFile)),
+    Layer.provide(Layer.succeed(StoreRounds.StorePolicy, options.config.log))
   )
 }
 

@@ -9,6 +9,7 @@ import * as ControlServer from "@nerve/node/control/ControlServer"
 import * as DaemonLock from "@nerve/node/daemon/DaemonLock"
 import type * as Workspace from "@nerve/node/daemon/Workspace"
 import { Effect, Layer, Queue, Stream } from "effect"
+import { noStore } from "../../../runtime/test/control/noStore.ts"
 
 export type Watched = "tail started" | "tail interrupted" | "kill started" | "kill interrupted"
 
@@ -64,6 +65,7 @@ const handlers = (workspace: Workspace.Workspace, watch: Queue.Queue<Watched>) =
     ExplainThread: ({ threadId }) => Effect.fail(new UnknownThread({ threadId })),
     PauseWorkflow: () => Effect.succeed(true),
     ResumeWorkflow: () => Effect.succeed(true),
+    ...noStore,
     StopDaemon: () => Effect.void
   })
 

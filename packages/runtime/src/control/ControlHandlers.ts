@@ -4,11 +4,14 @@
 import { ControlRpcs, StoreUnavailable, UnknownSense, UnknownThread } from "@nerve/core/wire/ControlRpcs"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
 import { Kernel } from "../kernel/Kernel.ts"
 import { LogStore, LogStoreError } from "../log/LogStore.ts"
+import { StoreMaintenance } from "../log/StoreMaintenance.ts"
+import { StorePolicy } from "../log/StoreRounds.ts"
 import { TickHistory } from "../sense/TickHistory.ts"
 
 const unavailable = (error: LogStoreError): StoreUnavailable => new StoreUnavailable({ message: error.message })
@@ -30,7 +33,24 @@ export const layer: Layer.Layer<
     const kernel = yield* Kernel
     const store = yield* LogStore
     const history = yield* TickHistory
+    const maintenance = yield* Effect.serviceOption(StoreMaintenance)
+    const policy = yield* StorePolicy
+
+    /** Asks for maintenance, where there is a log that it can be done to. */
+    const maintain = <A>(use: (maintenance: StoreMaintenance["Service"]) => Effect.Effect<A, LogStoreError>) =>
+      Option.isNone(maintenance)
+        ? Effect.fail(new StoreUnavailable({ message: "this log is only in memory" }))
+        : Effect.mapError(use(maintenance.value), unavailable)
+
     return ControlRpcs.of({
+      ArchiveStore: ({ archiveAfterMs, keepMs }) =>
+        maintain((it) =>
+          it.archive({ archiveAfter: archiveAfterMs ?? policy.archiveAfter, keep: keepMs ?? policy.keep })
+        ),
+      VerifyStore: () => maintain((it) => it.verify),
+      RebuildStore: () => maintain((it) => it.rebuild),
+      VacuumStore: () => maintain((it) => it.vacuum),
+      GetStoreStats: () => maintain((it) => it.stats),
       GetStatus: () => kernel.status,
       QueryLogs: (query) => Effect.mapError(store.query(query), unavailable),
       TailLogs: (query) => Stream.mapError(store.follow(query), unavailable),
