@@ -106,4 +106,6 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
     void start(init)
   })
   channel.onEndUnsafe(() => process.exit(1))
+  // User code that ends the process has often just said why.
+  process.once("exit", () => channel.closeUnsafe())
 }

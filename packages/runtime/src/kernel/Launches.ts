@@ -2,7 +2,7 @@
  * Launches as the log has them. A launch is recorded before its thread is, so a daemon can die in
  * between; what it left is found here, by the ids of `launch` entries that threads carry.
  */
-import type { LogEntry } from "@nerve/core/domain/LogEntry"
+import type { LogEntry, LogQuery } from "@nerve/core/domain/LogEntry"
 import { Launch } from "@nerve/core/wire/SenseRpcs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -26,30 +26,42 @@ export const of = (entries: ReadonlyArray<LogEntry>): ReadonlyArray<Recorded> =>
   })
 
 /**
- * The launches that the last daemon recorded and neither started nor refused. A sense goes on only when
- * its launches are settled, so only those of its last signal can be among them, and what settles them
- * is recorded right after them.
+ * The launches that the last daemon, or `nerve sense test --commit` after it, recorded and nobody started or
+ * refused. A sense goes on only when its launches are settled, so only those of its last signals can be among
+ * them, and what settles them is recorded after them.
  */
 export const lost = Effect.fnUntraced(
   function* (senses: ReadonlyArray<string>): Effect.fn.Return<ReadonlyArray<Recorded>, LogStoreError, LogStore> {
     const store = yield* LogStore
     const [before] = yield* store.query({ source: "kernel", type: "started", order: "desc", limit: 1 })
-    if (before === undefined) return []
+    const since = before?.id ?? 0
+
+    const all = Effect.fnUntraced(function* (query: LogQuery, after: number) {
+      const found: Array<LogEntry> = []
+      let cursor = after
+      while (true) {
+        const page = yield* store.query({ ...query, cursor, limit: PAGE })
+        found.push(...page)
+        if (page.length < PAGE) return found
+        cursor = page.at(-1)?.id ?? cursor
+      }
+    })
 
     const ofSense = Effect.fnUntraced(function* (sense: string) {
-      const [signal] = yield* store.query({ source: "sense", type: "signal", refId: sense, order: "desc", limit: 1 })
-      if (signal === undefined || signal.id < before.id) return []
-      const after = { cursor: signal.id, limit: PAGE }
-      const recorded = of(yield* store.query({ ...after, source: "sense", type: "launch", refId: sense }))
+      const about = { source: "sense", refId: sense } as const
+      const signals = yield* store.query({ ...about, type: "signal", order: "desc", limit: SIGNALS })
+      const first = signals.findLast(({ id }) => id > since)
+      if (first === undefined) return []
+      const recorded = of(yield* all({ ...about, type: "launch" }, first.id))
       if (recorded.length === 0) return []
       const settling = yield* Effect.forEach(
         [
           { source: "workflow", type: "started" },
           { source: "workflow", type: "queued" },
           { source: "workflow", type: "dropped" },
-          { source: "sense", type: "error", refId: sense }
+          { ...about, type: "error" }
         ] as const,
-        (query) => store.query({ ...after, ...query })
+        (query) => all(query, first.id)
       )
       const settled = new Set(settling.flat().map(launchOf))
       return recorded.filter(({ id }) => !settled.has(id))
@@ -64,8 +76,11 @@ export const lost = Effect.fnUntraced(
   )
 )
 
-/** Entries after a signal among which those that settle its launches are looked for: far more than are in between. */
+/** Entries that are read at a time. */
 const PAGE = 1000
+
+/** Signals of a sense that are looked at: a daemon leaves one with launches to be settled, each `--commit` another. */
+const SIGNALS = 100
 
 const decodeLaunch = Schema.decodeUnknownOption(Launch)
 

@@ -153,11 +153,26 @@ describe("Kernel", () => {
       })
     )
 
+    it.effect("starts what several signals launched where no daemon ran, and none before", () =>
+      Effect.gen(function* () {
+        const world = yield* World.make
+        yield* world.store.appendAll([...signal("cpu", "talk"), ...signal("cpu"), ...signal("cpu", "talk", "talk")])
+        yield* world.start()
+        yield* rest
+        expect(yield* world.store.runs({})).toHaveLength(3)
+        yield* world.start()
+        expect(yield* world.store.runs({})).toHaveLength(3)
+      })
+    )
+
     it.effect("does not start again what was started, dropped, refused, or recorded by an earlier daemon", () =>
       Effect.gen(function* () {
         const world = yield* World.make
         world.compute = (name) => Effect.succeed(name === "cpu" ? launching("talk", "tlak") : quiet)
-        yield* world.store.appendAll(signal("alarm", "talk"))
+        yield* world.store.appendAll([
+          ...signal("alarm", "talk"),
+          { source: "kernel", type: "started", refId: null, payload: {} }
+        ])
         const first = yield* world.start()
         yield* first.kernel.senses.trigger("cpu")
         yield* world.logged({ type: "completed" })
