@@ -110,6 +110,12 @@ interface Row {
   readonly count: number
 }
 
+/**
+ * Ids that are looked through again: what gathered at the same time is written in several transactions,
+ * sense by sense and not in the order of ids, and one may read between two of them.
+ */
+const rereadIds = 20 * senses
+
 /** Reads what was written since it was last asked. */
 const makeReader = (root: string) => {
   const db = new DatabaseSync(join(root, "data/nerve.db"), { readOnly: true })
@@ -117,10 +123,11 @@ const makeReader = (root: string) => {
     "SELECT id, sense, outcome, due_at, started_at, count FROM sense_ticks WHERE id > ? ORDER BY id"
   )
   let last = 0
+  let seen = new Set<number>()
   return {
     close: () => db.close(),
     read: (): ReadonlyArray<Row> => {
-      const rows = select.all(last).map((row): Row => ({
+      const found = select.all(last - rereadIds).map((row): Row => ({
         id: Number(row["id"]),
         sense: String(row["sense"]),
         outcome: String(row["outcome"]),
@@ -128,7 +135,9 @@ const makeReader = (root: string) => {
         startedAt: row["started_at"] === null ? null : Number(row["started_at"]),
         count: Number(row["count"])
       }))
-      last = rows.at(-1)?.id ?? last
+      const rows = found.filter(({ id }) => !seen.has(id))
+      last = Math.max(last, rows.at(-1)?.id ?? 0)
+      seen = new Set(found.map(({ id }) => id))
       return rows
     }
   }
@@ -139,10 +148,9 @@ class Tally {
   ticks = 0
   dropped = 0
   late = 0
-  unrecorded = 0
   lateMaxMs = 0
   readonly outcomes = new Map<string, number>()
-  private readonly dues = new Map<string, number>()
+  private readonly dues = new Map<string, Array<number>>()
   private readonly from: number
 
   constructor(from: number) {
@@ -150,13 +158,10 @@ class Tally {
   }
 
   add({ count, dueAt, outcome, sense, startedAt }: Row): void {
-    const before = this.dues.get(sense)
-    // A grid has a tick each interval: where records are further apart, some are missing.
-    if (before !== undefined && dueAt >= this.from) {
-      this.unrecorded += Math.max(0, Math.round((dueAt - before) / intervalMs) - 1)
-    }
-    this.dues.set(sense, Math.max(before ?? 0, dueAt + (count - 1) * intervalMs))
     if (dueAt < this.from) return
+    const dues = this.dues.get(sense) ?? []
+    this.dues.set(sense, dues)
+    for (let nth = 0; nth < count; nth++) dues.push(dueAt + nth * intervalMs)
     this.ticks += count
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + count)
     if (startedAt === null) {
@@ -166,6 +171,18 @@ class Tally {
     const late = startedAt - dueAt
     this.lateMaxMs = Math.max(this.lateMaxMs, late)
     if (late > intervalMs) this.late++
+  }
+
+  /** A grid has a tick each interval: where those on record are further apart, some are missing. */
+  get unrecorded(): number {
+    let missing = 0
+    for (const dues of this.dues.values()) {
+      dues.sort((a, b) => a - b)
+      dues.forEach((due, nth) => {
+        if (nth > 0) missing += Math.max(0, Math.round((due - (dues[nth - 1] ?? due)) / intervalMs) - 1)
+      })
+    }
+    return missing
   }
 
   get missed(): number {

@@ -91,6 +91,8 @@ export interface Options {
   readonly recorded?: (sense: SenseName) => Effect.Effect<string | null>
   /** Told of ticks that come to no compute of their own. From outside any fiber: it must not wait. */
   readonly onDroppedUnsafe?: (dropped: TicksDropped) => void
+  /** How it is found that a worker hangs; idle ones are asked, unless told. */
+  readonly heartbeat?: WorkerRuntime.HeartbeatOptions | false
 }
 
 /** One second between respawns and in practice without limit: a group is never given up for good (M1). */
@@ -133,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
     respawn,
     stop,
     // A compute is bounded by its own timeout and grace period (S4), whatever it does meanwhile.
-    heartbeat: { while: "idle" },
+    heartbeat: options.heartbeat ?? { while: "idle" },
     name: "senses",
     onEvent: (event) => onWorkerEvent(event),
     onOutputUnsafe: ({ fields, line }) => {

@@ -813,7 +813,7 @@ describe("a machine that sleeps", () => {
     }
   }
 
-  it.effect("computes within seconds of waking, once, when a tick fell into its sleep", () =>
+  it.effect("computes within half a minute of waking, once, when a tick fell into its sleep", () =>
     Effect.gen(function* () {
       const box = machine()
       const dropped: Array<TicksDropped> = []
@@ -823,7 +823,7 @@ describe("a machine that sleeps", () => {
       yield* pass(60_000, 1_000)
       assert.lengthOf(startsOf("hourly"), 1)
       box.sleep(8 * 3_600_000)
-      yield* pass(6_000, 1_000)
+      yield* pass(31_000, 1_000)
       assert.lengthOf(startsOf("hourly"), 2)
       assert.strictEqual(
         dropped.reduce((sum, { count }) => sum + count, 0),
@@ -839,14 +839,14 @@ describe("a machine that sleeps", () => {
       const box = machine()
       const { of, pool } = yield* box.provide(
         start({
-          senses: [sense("slow", { timeoutMs: 20_000, gracePeriodMs: 10_000 })],
-          compute: () => Effect.delay(Effect.succeed(noSignal), "25 seconds")
+          senses: [sense("slow", { timeoutMs: 50_000, gracePeriodMs: 10_000 })],
+          compute: () => Effect.delay(Effect.succeed(noSignal), "55 seconds")
         })
       )
       yield* pool.trigger("slow")
       yield* pass(10_000, 1_000)
       box.sleep(8 * 3_600_000)
-      yield* pass(20_000, 1_000)
+      yield* pass(50_000, 1_000)
       assert.lengthOf(of("ComputeKilled"), 0)
       assert.lengthOf(of("ComputeEnded"), 1)
     })

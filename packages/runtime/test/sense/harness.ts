@@ -84,6 +84,7 @@ export interface Setup {
   readonly program?: FakeSpawner.Program
   readonly onEvent?: (event: SenseEvent) => Effect.Effect<void>
   readonly onDropped?: (dropped: TicksDropped) => void
+  readonly heartbeat?: false
 }
 
 /** Starts a pool in the test's scope and lets it get ready. */
@@ -134,7 +135,8 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
       events.push(event)
       return setup.onEvent?.(event) ?? Effect.void
     },
-    onDroppedUnsafe: (one) => setup.onDropped?.(one)
+    onDroppedUnsafe: (one) => setup.onDropped?.(one),
+    ...(setup.heartbeat === undefined ? {} : { heartbeat: setup.heartbeat })
   }).pipe(
     Effect.provideContext(
       Context.add(spawner, SenseWorkers, {

@@ -12,8 +12,8 @@ const LEAST_SLEEP_MS = 1_500
 /** The system's time moves against ours by less all the time, as it is kept in step with others. */
 const LEAST_SET_MS = 500
 
-/** How often it is worth looking: a look reads a file. */
-export const LOOK_EVERY_MS = 5_000
+/** How often it is worth looking. Each look wakes a machine that may have nothing else to do, and reads a file. */
+export const LOOK_EVERY_MS = 30_000
 
 export interface SenseClock {
   /** Milliseconds, with fractions. */
