@@ -3,7 +3,7 @@
  */
 import type { TickInput, TickOutcome } from "@nerve/core/domain/Tick"
 import { causeText } from "@nerve/core/sense/SenseSchedule"
-import type { SenseEvent, TicksDropped } from "../sense/SenseEvent.ts"
+import type { ComputeEvent, SenseEvent, TicksDropped } from "../sense/SenseEvent.ts"
 
 /** What followed from a compute: its signal's log entry, and the threads that it launched. */
 export interface Followed {
@@ -42,11 +42,6 @@ export const ofEvent = (event: SenseEvent, followed: Followed): TickInput | null
     }
   }
 }
-
-type ComputeEvent = Exclude<
-  SenseEvent,
-  { readonly _tag: "SenseBroken" | "SenseReloaded" | "SenseRecovered" | "Worker" }
->
 
 const cameTo = (event: ComputeEvent): readonly [TickOutcome, detail: string | null] => {
   switch (event._tag) {

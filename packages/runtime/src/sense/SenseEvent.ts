@@ -78,3 +78,6 @@ export type SenseEvent =
   | { readonly _tag: "SenseRecovered"; readonly sense: SenseName; readonly group: GroupName }
   /** Something happened to a group's worker. */
   | { readonly _tag: "Worker"; readonly event: WorkerEvent<GroupName> }
+
+/** The events that end a compute. */
+export type ComputeEvent = Extract<SenseEvent, { readonly durationMs: number }>

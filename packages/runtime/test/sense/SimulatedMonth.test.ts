@@ -11,7 +11,7 @@ import type { SenseConfig } from "@nerve/core/config/NerveConfig"
 import { SenseName } from "@nerve/core/domain/Ids"
 import { LATE_MS, MAX_BACKLOG } from "@nerve/core/sense/SenseSchedule"
 import * as Timing from "@nerve/core/sense/Timing"
-import type { SenseEvent, TicksDropped } from "@nerve/runtime/sense/SenseEvent"
+import type { ComputeEvent, TicksDropped } from "@nerve/runtime/sense/SenseEvent"
 import { Clock, Cron, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { noSignal, sense, settle, signal, start } from "./harness.ts"
@@ -50,8 +50,6 @@ const takesMs = (nthSense: number, nth: number): number => {
   if (nthSense % 4 === 1 && nth % 20 === 19) return 65 * minute
   return (nthSense * 37 + nth * 101) % 9_000
 }
-
-type ComputeEvent = Exclude<SenseEvent, { readonly _tag: "Worker" | "SenseBroken" | "SenseRecovered" }>
 
 interface Start {
   readonly at: number
@@ -94,9 +92,7 @@ describe(`a simulated month of ${senses.length} senses`, () => {
         },
         onEvent: (event) =>
           Effect.sync(() => {
-            if (event._tag !== "Worker" && event._tag !== "SenseBroken" && event._tag !== "SenseRecovered") {
-              ends.get(event.sense)?.push(event)
-            }
+            if ("durationMs" in event) ends.get(event.sense)?.push(event)
           }),
         onDropped: (one) => dropped.get(one.sense)?.push(one)
       })
