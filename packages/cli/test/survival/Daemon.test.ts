@@ -22,6 +22,7 @@ import {
   start,
   stored,
   trigger,
+  wardenIn,
   workerPid,
   workspace,
   write
@@ -122,6 +123,40 @@ workflows:
       assert.includeMembers([...processesIn(root)], grandchildren)
       yield* kill9(nerve)
       yield* allGone(root, "2 seconds")
+    })
+  )
+
+  it.live("whose warden was killed before it, is cleaned up after by the next start, before anything runs (L6)", () =>
+    Effect.gen(function* () {
+      const root = yield* workspace({
+        "nerve.yaml": "senses:\n  busy: { interval: 1s, timeout: 1m }\n  parent: { interval: 1s }\n",
+        "senses/busy/index.ts": Fixtures.busy,
+        "senses/parent/index.ts": Fixtures.sense(
+          `const outside = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
+    await once(outside, "spawn")
+    console.log("started " + outside.pid)`,
+          `import { spawn } from "node:child_process"\nimport { once } from "node:events"`
+        )
+      })
+      const nerve = yield* daemon(root)
+      yield* nerve.entry("a busy loop", printed("sense:busy", "busy"))
+      const started = yield* nerve.entry(
+        "a child in a session of its own",
+        (entry) => is("output", "sense:parent")(entry) && String(field(entry, "line")).startsWith("started")
+      )
+      const child = Number(String(field(started, "line")).split(" ")[1])
+      const busy = yield* workerPid(nerve, "sense:busy")
+      // Stopped, it cannot start another warden.
+      nerve.kill("SIGSTOP")
+      signal(wardenIn(root), "SIGKILL")
+      yield* kill9(nerve)
+      assert.includeMembers([...processesIn(root)], [busy, child])
+      const next = yield* daemon(root)
+      yield* next.entry("a busy loop", printed("sense:busy", "busy"))
+      assert.notIncludeMembers([...processesIn(root)], [busy])
+      assert.notIncludeMembers([...processesIn(root)], [child])
+      next.kill("SIGKILL")
+      assert.include((yield* next.ended).stderr, "that an earlier daemon left behind")
     })
   )
 

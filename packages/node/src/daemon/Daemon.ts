@@ -108,7 +108,7 @@ const layer = (options: Options) => {
     senseWorkers(options.workspace.root),
     workflowWorkers(options),
     ThreadHost.layerLocal,
-    NodeSpawner.layer({ env: options.config.env }),
+    NodeSpawner.layer({ env: options.config.env, leftovers: options.workspace.processesFile }),
     Layer.succeed(CurrentConfig, options.config),
     // Counts what the machine slept, which the clock of timers does not.
     Layer.succeed(SleepMeter, { upMs: () => uptime() * 1_000 })

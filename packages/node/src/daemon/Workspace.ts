@@ -48,6 +48,8 @@ export interface Workspace {
   readonly lockFile: string
   /** Who runs here; see `DaemonLock`. */
   readonly daemonFile: string
+  /** Which processes the daemon has started; see `Leftovers`. */
+  readonly processesFile: string
   /** The control socket: in `runDir`, or in a folder of its own when that path would be too long. */
   readonly socket: string
 }
@@ -86,6 +88,7 @@ export const make = (root: string): Workspace => {
     runDir,
     lockFile: Path.join(runDir, "daemon.lock"),
     daemonFile: Path.join(runDir, "daemon.json"),
+    processesFile: Path.join(runDir, "processes.json"),
     socket: socketPath(root, runDir)
   }
 }

@@ -2,7 +2,8 @@
  * The `Spawner` on Node: one child process per incarnation, in a process group of its own, with a
  * socketpair on fd 3 (or its stdin and stdout) as its channel and its output captured line by line.
  *
- * Children leave by themselves when their pipe ends; the warden sees to those that cannot.
+ * Children leave by themselves when their pipe ends; the warden sees to those that cannot. Where the warden
+ * was killed as well, the next start does (`leftovers`).
  */
 import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type { Channel } from "@nerve/runtime/ipc/Channel"
@@ -19,6 +20,7 @@ import { Socket } from "node:net"
 import { readLines } from "../ipc/LineReader.ts"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
+import * as Leftovers from "./Leftovers.ts"
 import * as ProcessMemory from "./ProcessMemory.ts"
 import * as Warden from "./Warden.ts"
 
@@ -45,6 +47,12 @@ const outputGraceMs = 500
 export interface Options {
   /** Names of further variables that workers inherit. */
   readonly env?: ReadonlyArray<string>
+  /**
+   * A file that says which processes live, for the next start: what this process leaves behind, should it be killed
+   * together with its warden, is then ended before anything is started. One file for one process at a time; its
+   * folder must exist. Without one, nothing is swept.
+   */
+  readonly leftovers?: string
 }
 
 /** Spawns children of this process, guarded by a warden of its own. */
@@ -52,7 +60,8 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Spawner["Service"], never, Scope.Scope> {
   const marker = randomUUID()
-  const warden = yield* Warden.make(marker)
+  const roll = options.leftovers === undefined ? undefined : yield* Leftovers.keep(options.leftovers, marker)
+  const warden = yield* Warden.make(marker, roll)
   const inherited = pick([...inheritedVariables, ...(options.env ?? [])])
 
   const acquire = (spec: WorkerSpec, context: Parameters<Spawner["Service"]["spawn"]>[1]) =>

@@ -38,6 +38,12 @@ for again in 1 2 3 4 5 6 7 8 9 10; do
 done
 `
 
+/** Told who lives, the warden itself among them. */
+export interface Roll {
+  readonly add: (pid: number) => void
+  readonly remove: (pid: number) => void
+}
+
 export interface Warden {
   /** Of the present one: a warden that was killed has a successor. */
   readonly pid: () => number | undefined
@@ -68,10 +74,10 @@ const launch = (marker: string): ChildProcess => {
 }
 
 /** Starts a warden for the processes that carry `marker`; it goes when the scope closes. */
-export const make = (marker: string): Effect.Effect<Warden, never, Scope.Scope> =>
+export const make = (marker: string, roll?: Roll): Effect.Effect<Warden, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Post(marker)),
+      Effect.sync(() => new Post(marker, roll)),
       // By now all workers are stopped and released; its input ends and it finds nothing to kill.
       (post) =>
         Effect.timeoutOption(
@@ -89,13 +95,15 @@ export const make = (marker: string): Effect.Effect<Warden, never, Scope.Scope> 
 /** The present warden, and what its successor would have to know. */
 class Post {
   readonly #marker: string
+  readonly #roll: Roll | undefined
   readonly #pids = new Set<number>()
   #replacements = replacements
   #closing = false
   #child: ChildProcess
 
-  constructor(marker: string) {
+  constructor(marker: string, roll: Roll | undefined) {
     this.#marker = marker
+    this.#roll = roll
     this.#child = this.#launch()
   }
 
@@ -105,11 +113,13 @@ class Post {
 
   guard(pid: number): void {
     this.#pids.add(pid)
+    this.#roll?.add(pid)
     this.#child.stdin?.write(`+ ${pid}\n`)
   }
 
   release(pid: number): void {
     this.#pids.delete(pid)
+    this.#roll?.remove(pid)
     this.#child.stdin?.write(`- ${pid}\n`)
   }
 
@@ -124,7 +134,10 @@ class Post {
 
   #launch(): ChildProcess {
     const child = launch(this.#marker)
+    const { pid } = child
+    if (pid !== undefined) this.#roll?.add(pid)
     child.once("exit", () => {
+      if (pid !== undefined) this.#roll?.remove(pid)
       if (this.#closing || this.#replacements === 0) return
       this.#replacements -= 1
       this.#child = this.#launch()

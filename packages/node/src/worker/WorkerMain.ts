@@ -3,7 +3,8 @@
  * provides the port, and sees that what was sent has left before the process exits.
  *
  * When the pipe ends the parent is gone: the program is interrupted and the process exits, by force
- * if the program does not give way. What a stuck event loop cannot do, the warden does.
+ * if the program does not give way, and takes its process group with it. What a stuck event loop cannot
+ * do, the warden does.
  */
 import * as Frame from "@nerve/core/wire/Frame"
 import type { Channel } from "@nerve/runtime/ipc/Channel"
@@ -38,6 +39,15 @@ const printAtOnce = (stream: NodeJS.WriteStream): void => {
   handle?.setBlocking?.(true)
 }
 
+/** Kills what this process has started, unless it left the group; this process as well. */
+const killOwnGroup = (): void => {
+  try {
+    process.kill(-process.pid, "SIGKILL")
+  } catch {
+    // Started by hand, it leads no group: then there is none to kill.
+  }
+}
+
 /** Hands the first frame to `boot`; later ones wait until `Worker.serve` takes them. */
 const withInit = (channel: Channel, boot: (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => void) => {
   const early: Array<unknown> = []
@@ -68,12 +78,20 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
   printAtOnce(process.stdout)
   printAtOnce(process.stderr)
   const socket = openChannel()
+  let leaving = false
+  // Whoever stops a worker kills its group when it is gone. An orphan has nobody who would.
+  const orphaned = () => {
+    if (!leaving) process.removeListener("exit", killOwnGroup).once("exit", killOwnGroup)
+  }
+  // Before the channel's own listeners: at its end some of them exit.
+  socket.once("end", orphaned).once("close", orphaned)
   const channel = PipeChannel.makeUnsafe(socket)
   const loading = load()
   // It is awaited below, after the first frame; until then a rejection is not an unhandled one.
   loading.catch(() => {})
 
   const leave = (code: number) => {
+    leaving = true
     channel.onEndUnsafe(() => process.exit(code))
     if (socket.destroyed) return process.exit(code)
     socket.once("finish", () => process.exit(code))

@@ -3,14 +3,21 @@
  * it. Node strips types by a WebAssembly program that costs a process some 40 ms to load, more than
  * everything else that a worker does until it is ready.
  *
+ * Each change of a file leaves another stripped one behind, so their number is bounded: the oldest go.
+ *
  * Only ES modules in TypeScript are answered from here. Whatever else there is to say about a file,
  * a syntax error in particular, is left to Node.
  */
 import { createHash } from "node:crypto"
-import { readFileSync, renameSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { registerHooks, stripTypeScriptTypes } from "node:module"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+
+/** Stripped files kept at most. One that was removed too early costs the next worker its 40 ms, once. */
+export const maxKept = 1000
+
+const prefix = "stripped-"
 
 const read = (file: string): string | undefined => {
   try {
@@ -30,6 +37,22 @@ const write = (file: string, text: string): void => {
   }
 }
 
+const modified = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
+/** Removes the older half when there are too many; what a worker that was killed has left half written, too. */
+const prune = (folder: string, limit: number): void => {
+  try {
+    const names = readdirSync(folder).filter((name) => name.startsWith(prefix))
+    if (names.length <= limit) return
+    const byAge = names.map((name) => ({ name, at: modified(join(folder, name)) })).sort((a, b) => a.at - b.at)
+    for (const { name } of byAge.slice(0, byAge.length - Math.floor(limit / 2))) {
+      rmSync(join(folder, name), { force: true })
+    }
+  } catch {
+    // Another worker does the same at this moment, or the folder is gone: the next one looks again.
+  }
+}
+
 const strip = (source: string): string | undefined => {
   try {
     return stripTypeScriptTypes(source)
@@ -43,7 +66,7 @@ const strip = (source: string): string | undefined => {
  * Installs the hook. `folder` must be the user's own: what lies there is run. Without one nothing is
  * kept, and Node strips as ever.
  */
-export const install = (folder: string | undefined): void => {
+export const install = (folder: string | undefined, limit: number = maxKept): void => {
   if (folder === undefined) return
   registerHooks({
     load: (url, context, next) => {
@@ -51,11 +74,14 @@ export const install = (folder: string | undefined): void => {
       const source = read(fileURLToPath(new URL(url)))
       if (source === undefined) return next(url, context)
       const key = createHash("sha256").update(`${process.version}\0${source}`).digest("hex")
-      const kept = join(folder, `stripped-${key}.js`)
+      const kept = join(folder, `${prefix}${key}.js`)
       const known = read(kept)
       const stripped = known ?? strip(source)
       if (stripped === undefined) return next(url, context)
-      if (known === undefined) write(kept, stripped)
+      if (known === undefined) {
+        write(kept, stripped)
+        prune(folder, limit)
+      }
       return { format: "module", source: stripped, shortCircuit: true }
     }
   })

@@ -16,10 +16,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 /** Prints what a module exports by default, loaded with the hook on. */
-const load = (file: string) => {
+const load = (file: string, limit?: number) => {
   const script = `
     import { install } from ${JSON.stringify(hook)}
-    install(${JSON.stringify(folder)})
+    install(${JSON.stringify(folder)}, ${limit})
     console.log((await import(${JSON.stringify(pathToFileURL(file).href)})).default)
   `
   const result = spawnSync(process.execPath, ["--no-warnings", "--input-type=module", "-e", script], {
@@ -48,6 +48,18 @@ describe("typeStripping", () => {
     writeFileSync(file, "export default 2 as number\n")
     expect(load(file).out).toBe("2")
     expect(kept()).toHaveLength(2)
+  })
+
+  it("keeps no more than so many, and drops the oldest first", () => {
+    const file = join(folder, "user.mts")
+    for (let i = 1; i <= 9; i++) {
+      writeFileSync(file, `export default ${i} as number\n`)
+      expect(load(file, 4).out).toBe(String(i))
+      expect(kept().length).toBeLessThanOrEqual(4)
+    }
+    const before = kept()
+    expect(load(file, 4).out).toBe("9")
+    expect(kept()).toEqual(before)
   })
 
   it("leaves errors to Node, with file and line", () => {
