@@ -86,6 +86,8 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
   // Before the channel's own listeners: at its end some of them exit.
   socket.once("end", orphaned).once("close", orphaned)
   const channel = PipeChannel.makeUnsafe(socket)
+  // Also when user code exits: an answer that was given has left.
+  process.once("exit", channel.flushUnsafe)
   const loading = load()
   // It is awaited below, after the first frame; until then a rejection is not an unhandled one.
   loading.catch(() => {})
