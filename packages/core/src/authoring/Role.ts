@@ -22,6 +22,7 @@ import { extractor } from "./adapter/Agent.ts"
 import { type Adapter, type AdapterFailed, adapterFailed, type Reply } from "./adapter/Contract.ts"
 import { type Answer, type Context, Info, type Services } from "./Conversation.ts"
 import { lastJson } from "./internal/lastJson.ts"
+import { PauseThread } from "./Wait.ts"
 import type { Waits } from "./Wait.ts"
 
 export { type Answer, type Context, Info, last, lastMeta, type Services } from "./Conversation.ts"
@@ -94,8 +95,10 @@ export interface Common {
    * What it answers instead when it fails, repair retries included: the round then counts as spoken, and
    * the moderator can steer by its meta. Without it a failure fails the round. What it throws itself
    * fails the round as well. A round that is stopped is no failure.
+   *
+   * `pause`: the thread holds still instead, and says why; resuming it runs the round again.
    */
-  readonly onFail?: (error: unknown, context: Context) => Answer | string
+  readonly onFail?: "pause" | ((error: unknown, context: Context) => Answer | string)
 }
 
 /**
@@ -201,7 +204,12 @@ const orElse =
     return Effect.catchCauseIf(
       round,
       (cause) => !Cause.hasInterrupts(cause),
-      (cause) => Effect.sync(() => asAnswer(onFail(Cause.squash(cause), context)))
+      (cause) => {
+        const error = Cause.squash(cause)
+        if (error instanceof PauseThread) return Effect.fail(error)
+        if (onFail === "pause") return Effect.fail(new PauseThread({ reason: describe(error) }))
+        return Effect.sync(() => asAnswer(onFail(error, context)))
+      }
     )
   }
 

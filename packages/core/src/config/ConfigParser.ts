@@ -226,13 +226,16 @@ const reportCycle = (cycle: ReadonlyArray<string>, senses: ReadonlyMap<string, L
 
 const assemble = (value: Root, senses: ReadonlyMap<string, LinkedSense>): NerveConfig => ({
   senses: Array.from(senses.values(), toSenseConfig),
-  workflows: value.workflows.map(({ concurrency, max_queue, name, on_change, overflow }) => ({
-    name,
-    concurrency,
-    overflow,
-    maxQueue: max_queue ?? defaults.maxQueue,
-    onChange: on_change
-  })),
+  workflows: value.workflows.map(
+    ({ concurrency, cost_budget, max_queue, name, on_change, overflow, token_budget }) => ({
+      name,
+      concurrency,
+      overflow,
+      maxQueue: max_queue ?? defaults.maxQueue,
+      onChange: on_change,
+      budget: token_budget === null && cost_budget === null ? null : { tokens: token_budget, costUsd: cost_budget }
+    })
+  ),
   maxRounds: value.max_rounds,
   log: { archiveAfter: value.log.archive_after, keep: value.log.keep },
   api: value.api,

@@ -130,6 +130,18 @@ const integer = (least: number, most: number): Kind<number> => {
   }
 }
 
+const decimal = (least: number, most: number): Kind<number> => {
+  const expected = `a number from ${least} to ${most}`
+  return {
+    type: "number",
+    expected,
+    read: (node, path, report) =>
+      node._tag === "Scalar" && node.kind === "number" && node.number >= least && node.number <= most
+        ? node.number
+        : mismatch(node, path, report, expected)
+  }
+}
+
 const choice = <const Values extends ReadonlyArray<string>>(...values: Values): Kind<Values[number]> => {
   const expected = oneOf(values)
   return {
@@ -477,7 +489,14 @@ export const workflow = mapping(
       defaults.onChange,
       `\`${defaults.onChange}\``,
       "What becomes of its threads when its code changes."
-    )
+    ),
+    token_budget: optional(
+      integer(1, 1_000_000_000_000),
+      null,
+      "none",
+      "Tokens of models, in and out, after which a thread pauses."
+    ),
+    cost_budget: optional(decimal(0.0001, 1_000_000), null, "none", "US dollars after which a thread pauses.")
   },
   ({ max_queue, overflow }, path, report) => {
     if (overflow !== "drop" || max_queue === null || max_queue === undefined) return

@@ -71,7 +71,9 @@ export const WorkflowConfig = Schema.Struct({
   overflow: Overflow,
   /** Queued threads at most, when `overflow` is `queue`. */
   maxQueue: Schema.Int,
-  onChange: OnChange
+  onChange: OnChange,
+  /** What a thread may take before it pauses; null: no bound. `costUsd` is in US dollars. */
+  budget: Schema.NullOr(Schema.Struct({ tokens: Schema.NullOr(Schema.Int), costUsd: Schema.NullOr(Schema.Finite) }))
 })
 export type WorkflowConfig = typeof WorkflowConfig.Type
 

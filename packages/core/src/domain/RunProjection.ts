@@ -85,7 +85,12 @@ export const WaitRecorded = Schema.Struct({
 export type WaitRecorded = typeof WaitRecorded.Type
 
 /** Payload of `paused`. */
-export const PauseRecorded = Schema.Struct({ by: PauseCause, reason: Schema.String })
+export const PauseRecorded = Schema.Struct({
+  by: PauseCause,
+  reason: Schema.String,
+  /** Rounds recorded by then. By `budget`: what they took counts no more once it goes on. */
+  rounds: Schema.optionalKey(Schema.Int)
+})
 export type PauseRecorded = typeof PauseRecorded.Type
 
 /** Payload of `resumed`. */
@@ -171,7 +176,9 @@ const waits = (run: WorkflowRun, entry: LogEntry): WorkflowRun => {
 
 const paused = (run: WorkflowRun, entry: LogEntry): WorkflowRun => {
   const payload = decodePause(entry.payload)
-  return payload._tag === "None" ? run : phased({ ...run, paused: { ...payload.value, since: entry.timestamp } })
+  if (payload._tag === "None") return run
+  const { by, reason } = payload.value
+  return phased({ ...run, paused: { by, reason, since: entry.timestamp } })
 }
 
 const resumed = (run: WorkflowRun, entry: LogEntry): WorkflowRun => {

@@ -69,9 +69,9 @@ export type ThreadWait = typeof ThreadWait.Type
 
 /**
  * Why a thread holds still until somebody resumes it: on `request`; because its `code` is another than
- * it began with; because of a `failure` that somebody can mend.
+ * it began with; because of a `failure` that somebody can mend; because it has taken its `budget`.
  */
-export const PauseCause = Schema.Literals(["request", "code", "failure"])
+export const PauseCause = Schema.Literals(["request", "code", "failure", "budget"])
 export type PauseCause = typeof PauseCause.Type
 
 export const ThreadPause = Schema.Struct({ by: PauseCause, reason: Schema.String, since: Schema.Int })

@@ -38,6 +38,8 @@ export const RoundOutcome = Schema.TaggedUnion({
     ...RoundCost
   },
   Ended: {},
+  /** The moderator named a role, but `maxRounds` rounds were spoken: none was run. */
+  Exhausted: {},
   Waits: { role: Schema.String, request: WaitRequest, version: Schema.optionalKey(Schema.NullOr(Schema.String)) },
   Pauses: { role: Schema.String, reason: Schema.String }
 })

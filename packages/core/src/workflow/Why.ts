@@ -1,7 +1,7 @@
 /**
  * Why a thread is where it is, in words: pure, from its run and where it stands among the others.
  */
-import type { WorkflowRun } from "../domain/Thread.ts"
+import type { PauseCause, WorkflowRun } from "../domain/Thread.ts"
 import * as DurationText from "../config/DurationText.ts"
 import type { Hold } from "./Admission.ts"
 
@@ -74,13 +74,19 @@ const queued = (run: WorkflowRun, { active, ahead, concurrency, hold, holdReason
   }
 }
 
+const why = {
+  request: "on request",
+  code: "because its code has changed",
+  failure: "because it needs help",
+  budget: "because its budget is used up"
+} as const satisfies Record<PauseCause, string>
+
 const paused = (run: WorkflowRun, { atWork }: Situation, now: number): ReadonlyArray<string> => {
   if (run.paused === null) return []
   const { by, reason, since } = run.paused
-  const why = by === "code" ? "its code has changed" : by === "failure" ? "it needs help" : "on request"
   const when = atWork ? "pauses after the round in flight" : `paused ${ago(since, now)}`
   return [
-    `${when}, because ${why}${reason === "" ? "" : `: ${reason}`}`,
+    `${when}, ${why[by]}${reason === "" ? "" : `: ${reason}`}`,
     `${by === "code" ? "go on with the new code" : "go on"} with: nerve thread resume ${run.threadId}`,
     ...(run.wait === null ? [] : waiting(run, now))
   ]

@@ -68,6 +68,18 @@ it.layer(services({ workspace: "/work" }))("Role", (it) => {
       })
     )
 
+    it.effect("pauses the thread when told so, and never takes a pause for a failure", () =>
+      Effect.gen(function* () {
+        const paused = (role: Role.Role) => Effect.flip(run(role))
+        const failing = Role.make(() => Effect.fail(new Role.PauseThread({ reason: "no money" })), {
+          onFail: () => "hm"
+        })
+        expect(yield* paused(failing)).toMatchObject({ _tag: "PauseThread", reason: "no money" })
+        const throwing = Role.make(() => Promise.reject(new Error("boom")), { onFail: "pause" })
+        expect(yield* paused(throwing)).toMatchObject({ _tag: "PauseThread", reason: "boom" })
+      })
+    )
+
     it.effect("does not take a stop for a failure", () =>
       Effect.gen(function* () {
         const running = yield* Effect.forkChild(run(Role.make(() => Effect.never, { onFail: () => "sorry" })))

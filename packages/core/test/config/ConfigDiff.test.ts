@@ -43,7 +43,8 @@ const workflow: fc.Arbitrary<NerveConfig["workflows"][number]> = fc.record({
   concurrency: fc.constantFrom(1, 2),
   overflow: fc.constantFrom("drop", "queue"),
   maxQueue: fc.constantFrom(100, 200),
-  onChange: fc.constantFrom("finish-on-old", "interrupt")
+  onChange: fc.constantFrom("finish-on-old", "interrupt"),
+  budget: fc.constantFrom(null, { tokens: 10, costUsd: null })
 })
 
 const config: fc.Arbitrary<NerveConfig> = fc
@@ -152,7 +153,8 @@ describe("what follows from a difference", () => {
     concurrency: 1,
     overflow: "drop",
     maxQueue: 100,
-    onChange: "finish-on-old"
+    onChange: "finish-on-old",
+    budget: null
   } as const
   const from: NerveConfig = { ...empty, workflows: [flow] }
 

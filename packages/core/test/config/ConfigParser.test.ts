@@ -42,6 +42,8 @@ workflows:
     concurrency: 2
     overflow: queue
     max_queue: 5
+    token_budget: 100000
+    cost_budget: 2.5
   tidy:
 max_rounds: 12
 log: { archive_after: 7d, keep: 365d }
@@ -89,8 +91,15 @@ watch: poll
         { ...shared, name: "by-hand", group: "by-hand" }
       ],
       workflows: [
-        { name: "investigate-load", concurrency: 2, overflow: "queue", maxQueue: 5, onChange: "finish-on-old" },
-        { name: "tidy", concurrency: 1, overflow: "drop", maxQueue: 100, onChange: "finish-on-old" }
+        {
+          name: "investigate-load",
+          concurrency: 2,
+          overflow: "queue",
+          maxQueue: 5,
+          onChange: "finish-on-old",
+          budget: { tokens: 100000, costUsd: 2.5 }
+        },
+        { name: "tidy", concurrency: 1, overflow: "drop", maxQueue: 100, onChange: "finish-on-old", budget: null }
       ],
       maxRounds: 12,
       log: { archiveAfter: 604_800_000, keep: 31_536_000_000 },
@@ -516,7 +525,13 @@ const configArbitrary = fc
             .record({
               name: fc.constant(name),
               concurrency: fc.integer({ min: 1, max: 1_000 }),
-              onChange: fc.constantFrom("finish-on-old", "resume-on-new-code", "interrupt")
+              onChange: fc.constantFrom("finish-on-old", "resume-on-new-code", "interrupt"),
+              budget: fc.constantFrom(
+                null,
+                { tokens: 1, costUsd: null },
+                { tokens: null, costUsd: 0.5 },
+                { tokens: 9, costUsd: 3 }
+              )
             })
             .chain((workflow) =>
               fc.oneof(
@@ -573,10 +588,12 @@ const print = (config: NerveConfig, flow: boolean): string => {
         grace_period: text(sense.gracePeriodMs),
         on: sense.on
       })),
-      workflows: byName(config.workflows, ({ concurrency, maxQueue, onChange, overflow }) => ({
+      workflows: byName(config.workflows, ({ budget, concurrency, maxQueue, onChange, overflow }) => ({
         concurrency,
         overflow,
         on_change: onChange,
+        ...(typeof budget?.tokens === "number" ? { token_budget: budget.tokens } : {}),
+        ...(typeof budget?.costUsd === "number" ? { cost_budget: budget.costUsd } : {}),
         ...(overflow === "queue" ? { max_queue: maxQueue } : {})
       })),
       max_rounds: config.maxRounds,

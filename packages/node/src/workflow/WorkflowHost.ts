@@ -166,6 +166,7 @@ export const make = Effect.fnUntraced(function* (
           }
           const role = roles.get(next)
           if (role === undefined) return yield* new UnknownRole({ role: next, known })
+          if (steps.length >= start.maxRounds) return { _tag: "Exhausted" } as const
           return yield* role.waits === undefined || start.dryRun
             ? speak(next, role, context)
             : ask(next, role.waits, context)

@@ -107,6 +107,20 @@ describe("WorkflowHost", () => {
     })
   )
 
+  it.live("asks the moderator once more after the last round, and runs no role then", () =>
+    Effect.gen(function* () {
+      const { round } = yield* host(`
+        export default Workflow.make({
+          roles: { r: Role.make(() => { throw new Error("not to be run") }) },
+          moderator: ({ start, steps }) => steps.length < Number(start.prompt) ? "r" : Workflow.END
+        })
+      `)
+      const steps = spoke(["r", "x"], ["r", "y"])
+      expect(yield* round(steps, { maxRounds: 2, prompt: "2" })).toEqual({ _tag: "Ended" })
+      expect(yield* round(steps, { maxRounds: 2, prompt: "3" })).toEqual({ _tag: "Exhausted" })
+    })
+  )
+
   it.live("tells what a round took, that of adapters made of others once, also when the role fails", () =>
     Effect.gen(function* () {
       const { round } = yield* host(`

@@ -9,8 +9,9 @@
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { PauseCause, ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import type { OnChange } from "@nerve/core/config/NerveConfig"
-import { RoundRecorded } from "@nerve/core/domain/RunProjection"
+import { PauseRecorded, RoundRecorded } from "@nerve/core/domain/RunProjection"
 import type { RoundOutcome, WaitRequest, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
+import * as Budget from "@nerve/core/workflow/Budget"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
@@ -44,7 +45,7 @@ export type ThreadOutcome =
       readonly version: string | null
     }
   /** It holds still until somebody resumes it. */
-  | { readonly _tag: "Pauses"; readonly by: PauseCause; readonly reason: string }
+  | { readonly _tag: "Pauses"; readonly by: PauseCause; readonly reason: string; readonly rounds?: number }
   /** It was asked to hold still, and does from here on; that is in the log already. */
   | { readonly _tag: "Halted" }
   /** The worker was stopped from outside: the run is not over, it goes on at the next start. */
@@ -56,6 +57,8 @@ export interface Options {
   readonly onChange?: (workflow: WorkflowName) => OnChange
   /** Whether the thread is to hold still before its next round. */
   readonly halted?: (threadId: ThreadId) => boolean
+  /** What a thread of the workflow may take before it pauses; no bound unless told. */
+  readonly budget?: (workflow: WorkflowName) => Budget.Budget | null
 }
 
 /** Between two tries when the worker's mailbox is full. */
@@ -74,6 +77,17 @@ export const make = Effect.fnUntraced(function* (
     return { ...recorded, round, timestamp: entry.timestamp } satisfies ThreadMessage
   })
 
+  /** Rounds that count no more for the budget: a thread that was paused by it and goes on was told to. */
+  const roundsPaidFor = Effect.fnUntraced(function* (threadId: ThreadId) {
+    const pauses = yield* untilStored(
+      store.query({ source: "workflow", type: "paused", refId: threadId, order: "desc" })
+    )
+    const last = pauses
+      .map((entry) => decodePause(entry.payload))
+      .find((pause) => pause._tag === "Some" && pause.value.by === "budget")
+    return last?._tag === "Some" ? (last.value.rounds ?? 0) : 0
+  })
+
   const converse = Effect.fnUntraced(function* (
     start: ThreadStart,
     /** The code that it is to run on; any until a round has run. */
@@ -82,12 +96,17 @@ export const make = Effect.fnUntraced(function* (
     const { threadId } = start
     const worker = yield* options.client(start.workflow)
     const steps = [...(yield* untilStored(store.messages(threadId)))]
+    const paidFor = yield* roundsPaidFor(threadId)
     let version = pinned
-    while (steps.length < start.maxRounds) {
+    for (;;) {
       if (options.halted?.(threadId) === true) return { _tag: "Halted" }
+      const budget = options.budget?.(start.workflow) ?? null
+      const over = budget === null ? undefined : Budget.exceeded(budget, steps, paidFor)
+      if (over !== undefined) return { _tag: "Pauses", by: "budget", reason: over, rounds: steps.length }
       const answer = yield* ask(worker, start, steps, version)
       switch (answer._tag) {
         case "Spoke": {
+          if (steps.length >= start.maxRounds) return { _tag: "RoundsExhausted", maxRounds: start.maxRounds }
           const { _tag, version: ran = null, ...said } = answer
           const spoke = ran === null ? said : { ...said, version: ran }
           steps.push(yield* record(threadId, steps.length + 1, spoke))
@@ -113,6 +132,8 @@ export const make = Effect.fnUntraced(function* (
         }
         case "Ended":
           return { _tag: "Completed" }
+        case "Exhausted":
+          return { _tag: "RoundsExhausted", maxRounds: start.maxRounds }
         case "Died":
           // Asked again below; the call itself waits until the worker is back or given up.
           yield* untilStored(store.append(RunLog.crashed(start.threadId, answer.reason, false)))
@@ -121,7 +142,6 @@ export const make = Effect.fnUntraced(function* (
           return answer.outcome
       }
     }
-    return { _tag: "RoundsExhausted", maxRounds: start.maxRounds }
   })
 
   return Effect.fnUntraced(function* (threadId) {
@@ -146,6 +166,7 @@ const changed = (policy: OnChange, reason: string): ThreadOutcome | undefined =>
   }
 }
 
+const decodePause = Schema.decodeUnknownOption(PauseRecorded)
 const decodeRecorded = Schema.decodeUnknownEffect(RoundRecorded)
 
 /** What became of a request for a round. */

@@ -179,6 +179,7 @@ export const make = Effect.fnUntraced(function* (
   const loop = yield* ThreadLoop.make({
     client: runtime.client,
     onChange: (workflow) => lanes.get(workflow)?.onChange() ?? "finish-on-old",
+    budget: (workflow) => lanes.get(workflow)?.budget() ?? null,
     halted: (threadId) => laneOf(threadId)?.halted(threadId) ?? false
   })
 

@@ -34,7 +34,14 @@ export const config: NerveConfig = {
   ...empty,
   senses: [sense("cpu"), sense("alarm", { on: ["cpu"] })],
   workflows: [
-    { name: WorkflowName.make("talk"), concurrency: 1, overflow: "queue", maxQueue: 10, onChange: "finish-on-old" }
+    {
+      name: WorkflowName.make("talk"),
+      concurrency: 1,
+      overflow: "queue",
+      maxQueue: 10,
+      onChange: "finish-on-old",
+      budget: null
+    }
   ]
 }
 

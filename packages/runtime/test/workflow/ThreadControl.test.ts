@@ -26,7 +26,7 @@ describe("pausing a thread", () => {
       const next = yield* first.trigger("b")
       expect(yield* first.manager.control.pause(id, "lunch")).toMatchObject({ phase: "paused", rounds: 1 })
       expect((yield* first.manager.control.explain(id)).lines[0]).toBe(
-        "pauses after the round in flight, because on request: lunch"
+        "pauses after the round in flight, on request: lunch"
       )
       yield* gate.open
       yield* world.logged(next, "completed")

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import type { Budget } from "@nerve/core/workflow/Budget"
 import { RoundOutcome } from "@nerve/core/wire/WorkflowRpcs"
 import { LogStore } from "@nerve/runtime/log/LogStore"
 import * as LogStoreMemory from "@nerve/runtime/log/LogStoreMemory"
@@ -24,11 +25,12 @@ const id = ThreadId.make("talk-1")
 const key = "talk"
 const spoke = (content: string): RoundOutcome => ({ _tag: "Spoke", role: "speaker", content, meta: { n: 1 } })
 const ended: RoundOutcome = { _tag: "Ended" }
+const exhausted: RoundOutcome = { _tag: "Exhausted" }
 
 /** Runs a started thread against answers given one after the other; also the contents sent with each request. */
 const converse = Effect.fnUntraced(function* (
   answers: ReadonlyArray<RoundOutcome | WorkerError>,
-  options: { readonly maxRounds?: number } = {}
+  options: { readonly maxRounds?: number; readonly budget?: Budget } = {}
 ) {
   const store = yield* LogStore
   yield* store.append(
@@ -42,6 +44,7 @@ const converse = Effect.fnUntraced(function* (
   )
   const sent: Array<ReadonlyArray<string>> = []
   const loop = yield* ThreadLoop.make({
+    budget: () => options.budget ?? null,
     client: () =>
       Effect.succeed({
         RunRound: ({ start, steps }) =>
@@ -74,6 +77,40 @@ describe("ThreadLoop", () => {
         { round: 1, role: "speaker", content: "one", meta: { n: 1 } },
         { round: 2, content: "two" }
       ])
+    }).pipe(Effect.provide(LogStoreMemory.layer))
+  )
+
+  it.effect("pauses over its budget before the next round, and goes on with a new one when it is resumed", () =>
+    Effect.gen(function* () {
+      const usage = { calls: 1, inputTokens: 40, outputTokens: 10, costUsd: null }
+      const costly = (content: string): RoundOutcome => ({ _tag: "Spoke", role: "r", content, meta: null, usage })
+      const { loop, sent, store } = yield* converse(["a", "b", "c", "d", "e"].map(costly), {
+        budget: { tokens: 100, costUsd: null }
+      })
+      const over = { _tag: "Pauses", by: "budget", reason: "it has taken 100 tokens of the 100 in its budget" } as const
+      expect(yield* loop(id)).toEqual({ ...over, rounds: 2 })
+      // Not written yet: a loop that starts again finds the same.
+      expect(yield* loop(id)).toEqual({ ...over, rounds: 2 })
+      yield* store.append(RunLog.paused(id, { by: "budget", reason: over.reason, rounds: 2 }))
+      yield* store.append(RunLog.resumed(id, { newCode: false, reason: "" }))
+      expect(yield* loop(id)).toEqual({ ...over, rounds: 4 })
+      expect(sent).toHaveLength(4)
+    }).pipe(Effect.provide(LogStoreMemory.layer))
+  )
+
+  it.effect("completes when the moderator ends it after its last round, and fails when it goes on", () =>
+    Effect.gen(function* () {
+      const { loop, sent } = yield* converse([spoke("one"), spoke("two"), ended], { maxRounds: 2 })
+      expect(yield* loop(id)).toEqual({ _tag: "Completed" })
+      expect(sent).toHaveLength(3)
+    }).pipe(Effect.provide(LogStoreMemory.layer))
+  )
+
+  it.effect("records no round beyond the last, even if a worker answers one", () =>
+    Effect.gen(function* () {
+      const { loop, store } = yield* converse([spoke("one"), spoke("two"), spoke("three")], { maxRounds: 2 })
+      expect(yield* loop(id)).toEqual({ _tag: "RoundsExhausted", maxRounds: 2 })
+      expect(yield* store.messages(id)).toHaveLength(2)
     }).pipe(Effect.provide(LogStoreMemory.layer))
   )
 
@@ -119,12 +156,12 @@ describe("ThreadLoop", () => {
     }).pipe(Effect.provide(LogStoreMemory.layer))
   )
 
-  it.effect("stops asking at maxRounds, also when they were recorded before", () =>
+  it.effect("is over when the worker says so at maxRounds, also when they were recorded before", () =>
     Effect.gen(function* () {
-      const { loop, sent } = yield* converse([spoke("one"), spoke("two")], { maxRounds: 2 })
+      const { loop, sent } = yield* converse([spoke("one"), spoke("two"), exhausted, exhausted], { maxRounds: 2 })
       expect(yield* loop(id)).toEqual({ _tag: "RoundsExhausted", maxRounds: 2 })
       expect(yield* loop(id)).toEqual({ _tag: "RoundsExhausted", maxRounds: 2 })
-      expect(sent).toHaveLength(2)
+      expect(sent).toHaveLength(4)
     }).pipe(Effect.provide(LogStoreMemory.layer))
   )
 

@@ -50,7 +50,10 @@ export const over: RoundOutcome = { _tag: "Ended" }
 export const speaks =
   (rounds: number): Script =>
   ({ start, steps }) =>
-    Effect.succeed(steps.length < rounds ? spoke(`${start.prompt} ${steps.length + 1}`) : over)
+    Effect.sync(() => {
+      if (steps.length >= rounds) return over
+      return steps.length < start.maxRounds ? spoke(`${start.prompt} ${steps.length + 1}`) : { _tag: "Exhausted" }
+    })
 
 export const workflowConfig = (over: Partial<WorkflowConfig> = {}): WorkflowConfig => ({
   name: WorkflowName.make("talk"),
@@ -58,6 +61,7 @@ export const workflowConfig = (over: Partial<WorkflowConfig> = {}): WorkflowConf
   overflow: "queue",
   maxQueue: 100,
   onChange: "finish-on-old",
+  budget: null,
   ...over
 })
 

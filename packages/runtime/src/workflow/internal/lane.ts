@@ -134,6 +134,7 @@ export interface Lane {
   readonly has: (threadId: ThreadId) => boolean
   readonly isIdle: () => boolean
   readonly onChange: () => OnChange
+  readonly budget: () => WorkflowConfig["budget"]
   readonly view: () => WorkflowView
   /** Where a thread is among the others, for an explanation. */
   readonly situation: (threadId: ThreadId) => Situation
@@ -361,14 +362,14 @@ export const make = (options: Options): Lane => {
   /** The thread's own reason to hold still. */
   const holdStill = Effect.fnUntraced(function* (
     threadId: ThreadId,
-    { by, reason }: Extract<ThreadOutcome, { readonly _tag: "Pauses" }>
+    { by, reason, rounds }: Extract<ThreadOutcome, { readonly _tag: "Pauses" }>
   ) {
     const thread = known.get(threadId)
     if (thread === undefined || thread.end !== undefined) return
     yield* change(
       { _tag: "Parked", id: threadId },
       {
-        first: [RunLog.paused(threadId, { by, reason })],
+        first: [RunLog.paused(threadId, { by, reason, ...(rounds === undefined ? {} : { rounds }) })],
         once: () => {
           thread.paused = { by, reason }
         }
@@ -752,6 +753,7 @@ export const make = (options: Options): Lane => {
     has: (threadId) => known.has(threadId),
     isIdle: () => Admission.isIdle(state, hold()),
     onChange: () => config.onChange,
+    budget: () => config.budget,
     view,
     situation: (threadId) => ({
       hold: hold(),
