@@ -7,7 +7,7 @@
  * history that the daemon itself keeps (its file is opened for reading beside it, so that watching
  * costs the daemon nothing), often enough that none has given way to newer ones.
  *
- * It starts to measure when every sense has computed, and ends with one line of JSON:
+ * It starts to measure half a minute after every sense has computed, and ends with one line of JSON:
  *
  * - `senses`, `ticks`: how many there were;
  * - `missed`: ticks that came to no compute of their own, are not on record, or started more than an
@@ -205,8 +205,8 @@ const run = async (root: string, pid: number): Promise<void> => {
       for (const { sense, startedAt } of reader.read()) if (startedAt !== null) computed.add(sense)
       say(`${computed.size} of ${senses} senses have computed`)
     }
-    // Whoever boots beside others is late: the run begins when that is over.
-    await sleep(10_000)
+    // Whoever boots beside others is late, and memory grows until its buffers are full: the run begins after that.
+    await sleep(30_000)
     reader.read()
 
     const from = Date.now()
@@ -230,9 +230,16 @@ const run = async (root: string, pid: number): Promise<void> => {
     }
     const seconds = (Date.now() - from) / 1_000
     const cpu = cpuSeconds(pid) - cpuFrom
-    // The history is written every five seconds.
-    await sleep(6_000)
-    for (const row of reader.read()) if (row.dueAt < from + lengthMs) tally.add(row)
+    // The history is written every five seconds, later when the machine is busy: a tick of each sense after
+    // the end says that all before it are there.
+    const complete = new Set<string>()
+    for (const deadline = Date.now() + 120_000; complete.size < senses && Date.now() < deadline;) {
+      await sleep(2_000)
+      for (const row of reader.read()) {
+        if (row.dueAt < from + lengthMs) tally.add(row)
+        else complete.add(row.sense)
+      }
+    }
     const tenth = Math.max(1, Math.floor(memory.length / 10))
     console.log(
       JSON.stringify({

@@ -6,6 +6,7 @@ import { SenseName } from "@nerve/core/domain/Ids"
 import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
 import * as Timing from "@nerve/core/sense/Timing"
 import fc from "fast-check"
+import { readFileSync } from "node:fs"
 
 const name = SenseName.make("cpu")
 const other = SenseName.make("disk")
@@ -410,6 +411,26 @@ describe("catch_up: all", () => {
     const gaps = driver.startTimes.slice(1).map((at, index) => at - (driver.startTimes[index] ?? 0))
     assert.isAtLeast(gaps.length, 2)
     assert.isTrue(gaps.every((gap) => gap >= 3_000))
+  })
+})
+
+describe("the timeline of docs/senses.md", () => {
+  const chapter = readFileSync(new URL("../../../../docs/senses.md", import.meta.url), "utf8")
+
+  it.each(["once", "skip", "all"] as const)("of a machine that slept from 15 to 45, with catch_up: %s", (catchUp) => {
+    const driver = ready(config({ intervalMs: 10_000, catchUp }))
+    const zero = firstTick(driver)
+    const columns = Array.from({ length: 64 }, () => " ")
+    let shown = 0
+    for (let second = 0; second < 64; second++) {
+      if (second > 15 && second < 45) continue
+      driver.now = zero + second * 1_000
+      // Each compute takes a second.
+      if (SenseSchedule.isRunning(driver.state)) driver.feed({ _tag: "ComputeEnded" })
+      else driver.feed({ _tag: "Tick" })
+      if (driver.starts.length > shown) columns[second] = String((shown = driver.starts.length))
+    }
+    assert.include(chapter, `\n${`${catchUp.padEnd(12)}${columns.join("")}`.trimEnd()}\n`)
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * The history of ticks in the daemon's SQLite file (M10): the shared suite, and what only a file can do
+ * The history of ticks in the daemon's SQLite file: the shared suite, and what only a file can do
  * (be reopened, read by others, refuse to be written).
  */
 import { assert, describe, it } from "@effect/vitest"

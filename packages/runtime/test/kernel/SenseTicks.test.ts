@@ -1,5 +1,5 @@
 /**
- * What the history says of each way in which a tick can end (M10), over the real pool with fake workers.
+ * What the history says of each way in which a tick can end, over the real pool with fake workers.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { empty } from "@nerve/core/config/NerveConfig"

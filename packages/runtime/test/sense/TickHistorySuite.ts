@@ -1,4 +1,4 @@
-/** What every history of ticks does (M10). Each implementation runs this suite. */
+/** What every history of ticks does. Each implementation runs this suite. */
 import { assert, describe, it } from "@effect/vitest"
 import type { TickInput, TickOutcome } from "@nerve/core/domain/Tick"
 import { SenseName } from "@nerve/core/domain/Ids"
