@@ -22,14 +22,15 @@ const line: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@nerve/core": [],
   "@nerve/runtime": ["@nerve/core"],
   "@nerve/node": ["@nerve/core", "@nerve/runtime"],
+  "@nerve/cluster": ["@nerve/core", "@nerve/runtime"],
   "@nerve/cli": ["@nerve/core", "@nerve/runtime", "@nerve/node"]
 }
 
 /** An example is user code: of nerve it knows what authors import. */
 const examples: ReadonlyArray<string> = ["@nerve/core"]
 
-const withoutNode = new Set(["@nerve/core", "@nerve/runtime"])
-const withoutBarrel = new Set(["@nerve/core", "@nerve/runtime", "@nerve/node"])
+const withoutNode = new Set(["@nerve/core", "@nerve/runtime", "@nerve/cluster"])
+const withoutBarrel = new Set(["@nerve/core", "@nerve/runtime", "@nerve/node", "@nerve/cluster"])
 const builtins = new Set(builtinModules)
 
 /** One thing that is wrong. `file` is relative to the workspace, `line` counts from 1. */

@@ -48,6 +48,7 @@ export interface Past {
 /** Compiled statements of one database. */
 export interface Statements {
   readonly readHead: string
+  readonly lockHead: string
   readonly writeHead: string
   readonly findRound: string
   readonly findRun: string
@@ -73,6 +74,10 @@ export const makeStatements = (sql: SqlClient): Statements => {
   )
   return {
     readHead: compile(sql`SELECT value FROM meta WHERE key = 'head'`),
+    // Where several may write, whoever appends waits here for the one before. SQLite has one writer anyway.
+    lockHead: compile(
+      sql`SELECT value FROM meta WHERE key = 'head' ${sql.onDialectOrElse({ sqlite: () => sql``, orElse: () => sql`FOR UPDATE` })}`
+    ),
     writeHead: compile(sql`UPDATE meta SET value = ${""} WHERE key = 'head'`),
     findRound: compile(
       sql`SELECT * FROM logs WHERE source = 'workflow' AND type = 'message' AND ref_id = ${""} AND round = ${0}`
@@ -129,7 +134,7 @@ export const writeRows = Effect.fnUntraced(function* (
   past: Past,
   rows: ReadonlyArray<PreparedRow>
 ): Effect.fn.Return<Written, SqlError | LogStoreError> {
-  let { hash, id } = yield* readHead(conn, texts)
+  let { hash, id } = yield* Effect.flatMap(conn.execute(texts.lockHead, [], undefined), decodeHead)
   const rounds = new Map<string, LogEntry>()
   const runs = makeRuns(conn, texts, past)
   const entries: Array<LogEntry> = []
