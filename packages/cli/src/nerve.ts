@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import { dev } from "./commands/dev.ts"
 import { logs } from "./commands/logs.ts"
+import { reload } from "./commands/reload.ts"
 import { sense } from "./commands/sense/index.ts"
 import { status } from "./commands/status.ts"
 import { store } from "./commands/store/index.ts"
@@ -18,6 +19,6 @@ export const nerve = Command.make("nerve").pipe(
     "Runs senses and workflows in supervised worker processes.\n" +
       "  Exit codes: 0 done, 1 failed, 2 usage mistake, 130 interrupted."
   ),
-  Command.withSubcommands([dev, validate, status, logs, sense, workflow, thread, why, store]),
+  Command.withSubcommands([dev, validate, status, reload, logs, sense, workflow, thread, why, store]),
   Command.withGlobalFlags(Global.all)
 )

@@ -96,6 +96,8 @@ const kernel = (entry: LogEntry): Happened => {
       return { words: pid === null ? "started" : `started, pid ${pid}`, tone: "notable" }
     case "stopped":
       return { words: "stopped", tone: "notable" }
+    case "refused":
+      return { words: sentence("configuration refused", reasonOf(entry)), tone: "bad" }
     default:
       return { words: sentence(entry.type, reasonOf(entry)), tone: "notable" }
   }
@@ -113,6 +115,8 @@ const sense = (entry: LogEntry): Happened => {
       return { words: sentence(entry.type, reasonOf(entry)), tone: "bad" }
     case "timeout":
       return { words: sentence("timeout", reasonOf(entry)), tone: "warn" }
+    case "reloaded":
+      return { words: sentence("reloaded", reasonOf(entry)), tone: "notable" }
     default:
       return { words: sentence(entry.type, reasonOf(entry)), tone: "quiet" }
   }

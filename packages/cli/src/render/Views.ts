@@ -4,7 +4,15 @@
 import type { RunStatus, ThreadMessage, Wait, WorkflowRun } from "@nerve/core/domain/Thread"
 import * as Usage from "@nerve/core/domain/Usage"
 import type { Problem } from "@nerve/core/domain/Problem"
-import type { DaemonStatus, SenseView, ThreadDetail, WorkerView, WorkflowView } from "@nerve/core/wire/ControlRpcs"
+import type {
+  ConfigState,
+  DaemonStatus,
+  ReloadOutcome,
+  SenseView,
+  ThreadDetail,
+  WorkerView,
+  WorkflowView
+} from "@nerve/core/wire/ControlRpcs"
 import type { Style } from "./Style.ts"
 import * as Table from "./Table.ts"
 import { count, oneLine, safe } from "./Text.ts"
@@ -127,11 +135,36 @@ export const workers = (items: ReadonlyArray<WorkerView>, { style }: Look): stri
     style
   )
 
+/** What there is to know of the configuration; nothing when it runs as nerve.yaml says. */
+const configState = ({ refused, restart, since }: ConfigState, { now, style }: Look): ReadonlyArray<string> => [
+  ...(refused === null
+    ? []
+    : [
+        style.red(`nerve.yaml on disk is not what runs: it was refused ${relative(refused.at, now)}`),
+        `  ${safe(refused.message)}`,
+        `  The configuration of ${relative(since, now)} runs on. Mend the file, and it is taken over.`
+      ]),
+  ...(restart.length === 0 ? [] : [style.yellow(`${restart.join(", ")}: changed, takes effect at the next start`)])
+]
+
+/** What a reload that was asked for came to. */
+export const reloaded = (outcome: ReloadOutcome, look: Look): string => {
+  const { changes, config, senses, workflows } = outcome
+  const lines = [
+    ...configState(config, look),
+    ...changes.map(safe),
+    ...senses.map((name) => `sense ${name}: code changed, loaded anew when it is idle`),
+    ...workflows.map((name) => `workflow ${name}: code changed, loaded anew as its on_change says`)
+  ]
+  return lines.length === 0 ? "nothing has changed" : lines.join("\n")
+}
+
 /** The whole daemon. */
 export const status = (daemon: DaemonStatus, look: Look): string =>
   [
     `${look.style.bold(`nerve ${daemon.version}`)}  pid ${daemon.pid} on ${daemon.hostname}, up ${span(daemon.uptimeMs)}`,
     daemon.workspace,
+    ...(daemon.config === undefined ? [] : configState(daemon.config, look)),
     "",
     senses(daemon.senses, look),
     "",

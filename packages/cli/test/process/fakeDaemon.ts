@@ -215,6 +215,13 @@ const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
     ExplainThread: ({ threadId }) => Effect.map(found(threadId), (run) => ({ run, lines: ["next in the queue"] })),
     PauseWorkflow: ({ workflow }) => ofWorkflow(workflow),
     ResumeWorkflow: ({ workflow }) => ofWorkflow(workflow),
+    ReloadWorkspace: () =>
+      Effect.succeed({
+        changes: ["sense cpu: interval 5s -> 1s"],
+        senses: ["disk"],
+        workflows: [],
+        config: { since: 0, refused: null, restart: [] }
+      }),
     StopDaemon: () => Effect.void
   })
 

@@ -5,6 +5,7 @@
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
+import { ConfigProblem } from "../config/ConfigProblem.ts"
 import { GroupName, SenseName, ThreadId, WorkflowName } from "../domain/Ids.ts"
 import { LogEntry, LogQuery } from "../domain/LogEntry.ts"
 import { Problem } from "../domain/Problem.ts"
@@ -103,6 +104,38 @@ export const WorkflowView = Schema.Struct({
 })
 export type WorkflowView = typeof WorkflowView.Type
 
+/** nerve.yaml on disk cannot be used: the configuration before it runs on. */
+export const ConfigRefused = Schema.Struct({
+  /** The first problem in one line, with its place. */
+  message: Schema.String,
+  problems: Schema.Array(ConfigProblem),
+  /** Milliseconds since the Unix epoch. */
+  at: Schema.Finite
+})
+export type ConfigRefused = typeof ConfigRefused.Type
+
+/** Which configuration runs. */
+export const ConfigState = Schema.Struct({
+  /** Since when it is in force; milliseconds since the Unix epoch. */
+  since: Schema.Finite,
+  /** Null when what runs is what nerve.yaml said when it was last read. */
+  refused: Schema.NullOr(ConfigRefused),
+  /** Keys that take effect at the next start of the daemon. */
+  restart: Schema.Array(Schema.String)
+})
+export type ConfigState = typeof ConfigState.Type
+
+/** What a reload that was asked for came to. */
+export const ReloadOutcome = Schema.Struct({
+  /** What was different in nerve.yaml, in words. */
+  changes: Schema.Array(Schema.String),
+  /** Senses and workflows whose code was different. They load it at their next idle moment. */
+  senses: Schema.Array(Schema.String),
+  workflows: Schema.Array(Schema.String),
+  config: ConfigState
+})
+export type ReloadOutcome = typeof ReloadOutcome.Type
+
 /** Health of the daemon (M11). */
 export const DaemonStatus = Schema.Struct({
   version: Schema.String,
@@ -113,7 +146,9 @@ export const DaemonStatus = Schema.Struct({
   uptimeMs: Schema.Finite,
   senses: Schema.Array(SenseView),
   workflows: Schema.Array(WorkflowView),
-  workers: Schema.Array(WorkerView)
+  workers: Schema.Array(WorkerView),
+  /** Absent in answers of daemons that cannot reload. */
+  config: Schema.optionalKey(ConfigState)
 })
 export type DaemonStatus = typeof DaemonStatus.Type
 
@@ -274,6 +309,8 @@ export const ControlRpcs = RpcGroup.make(
   RebuildStore,
   VacuumStore,
   GetStoreStats,
+  /** Reads nerve.yaml and looks for changed code now, whatever `watch` says. */
+  Rpc.make("ReloadWorkspace", { success: ReloadOutcome }),
   /** Stops the daemon gracefully; answers before it goes. */
   Rpc.make("StopDaemon", {})
 )

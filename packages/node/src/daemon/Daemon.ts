@@ -25,9 +25,11 @@ import type { Scope } from "effect/Scope"
 import { hostname, uptime } from "node:os"
 import * as ControlServer from "../control/ControlServer.ts"
 import * as LogStoreSqlite from "../sqlite/LogStoreSqlite.ts"
+import * as FileWatch from "../watch/FileWatch.ts"
 import * as NodeSpawner from "../supervision/NodeSpawner.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
 import * as DaemonLock from "./DaemonLock.ts"
+import * as Reloading from "./Reloading.ts"
 import type { Workspace, RunDirUnusable } from "./Workspace.ts"
 
 export interface Options {
@@ -61,22 +63,26 @@ const encodeWorkflowInit = Schema.encodeSync(Schema.toCodecJson(WorkflowWorkerIn
 const senseWorkers = (root: string): Layer.Layer<SenseWorkers> =>
   Layer.succeed(SenseWorkers, { spec: () => NodeCommand.entrySpec("senseWorker", { cwd: root }) })
 
-const workflowInit = (options: Options, workflow: WorkflowWorkerInit["workflow"]): WorkflowWorkerInit => ({
+const workflowInit = (
+  root: string,
+  config: NerveConfig,
+  workflow: WorkflowWorkerInit["workflow"]
+): WorkflowWorkerInit => ({
   workflow,
-  workspace: options.workspace.root,
+  workspace: root,
   agents: Object.fromEntries(
-    options.config.agents.map(({ model, name, timeoutMs, type }) => [name, { type, model, timeoutMs }])
+    config.agents.map(({ model, name, timeoutMs, type }) => [name, { type, model, timeoutMs }])
   ),
-  extract: options.config.extract
+  extract: config.extract
 })
 
 /** Each workflow runs in a bundled workflow worker of its own, in the workspace. */
-const workflowWorkers = (options: Options): Layer.Layer<WorkflowWorkers> =>
+const workflowWorkers = (options: Options, current: () => NerveConfig): Layer.Layer<WorkflowWorkers> =>
   Layer.succeed(WorkflowWorkers, {
     spec: (workflow) =>
       NodeCommand.entrySpec("workflowWorker", {
         cwd: options.workspace.root,
-        init: encodeWorkflowInit(workflowInit(options, workflow))
+        init: encodeWorkflowInit(workflowInit(options.workspace.root, current(), workflow))
       })
   })
 
@@ -102,11 +108,11 @@ const identity = (options: Options): Kernel.Identity => ({
  * SqlClient ─► LogStore ────┴► (both)  ────────┘
  * ```
  */
-const layer = (options: Options) => {
+const layer = (options: Options, current: () => NerveConfig) => {
   const kernel = Kernel.layer({ identity: identity(options), drainBound: options.drainBound })
   const ports = Layer.mergeAll(
     senseWorkers(options.workspace.root),
-    workflowWorkers(options),
+    workflowWorkers(options, current),
     ThreadHost.layerLocal,
     NodeSpawner.layer({ env: options.config.env, leftovers: options.workspace.processesFile }),
     Layer.succeed(CurrentConfig, options.config),
@@ -130,9 +136,27 @@ export const open = Effect.fn("Daemon.open")(function* (
   options: Options
 ): Effect.fn.Return<Daemon, DaemonError, Scope> {
   const lock = yield* DaemonLock.acquire(options.workspace, { version: options.version })
-  const services = yield* Layer.build(Layer.provide(layer(options), Layer.succeed(DaemonLock.DaemonLock, lock)))
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  let current = options.config
+  // Before anything is loaded: what changes from now on is noticed.
+  const watch = yield* FileWatch.make({
+    workspace: options.workspace,
+    mode: () => current.watch,
+    onDegraded: (reason) =>
+      runFork(
+        Effect.logWarning(`files are watched by looking every second, for the system has no watch left: ${reason}`)
+      )
+  })
+  const services = yield* Layer.build(
+    Layer.provide(
+      layer(options, () => current),
+      Layer.succeed(DaemonLock.DaemonLock, lock)
+    )
+  )
   const kernel = Context.get(services, Kernel.Kernel)
   // Before the layers close: the control socket answers until the threads have finished.
   yield* Effect.addFinalizer(() => kernel.finish)
+  const onConfig = (config: NerveConfig) => void (current = config)
+  yield* Effect.forkScoped(Reloading.run({ workspace: options.workspace, watch, kernel, onConfig }))
   return { log: Context.get(services, LogStore), kernel, stopRequested: kernel.stopRequested }
 })

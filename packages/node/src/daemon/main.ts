@@ -7,6 +7,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
@@ -24,8 +25,19 @@ const main = Effect.gen(function* () {
   const checked = yield* WorkspaceConfig.check(workspace)
   if (checked._tag === "Invalid") return yield* new ConfigRejected({ message: checked.text })
   const daemon = yield* Daemon.open({ workspace, config: checked.config, version: manifest.version })
+  yield* reloadOnHangup(daemon)
   yield* daemon.stopRequested
 }).pipe(Effect.scoped)
+
+/** SIGHUP is how service managers ask for a reload. What comes of it is in the log. */
+const reloadOnHangup = Effect.fnUntraced(function* (daemon: Daemon.Daemon) {
+  const fork = yield* FiberSet.makeRuntime<never>()
+  const listener = () => void fork(daemon.kernel.reload.request)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => process.on("SIGHUP", listener)),
+    () => Effect.sync(() => process.off("SIGHUP", listener))
+  )
+})
 
 const layerLogs = Layer.mergeAll(
   Layer.succeed(Logger.LogToStderr, true),

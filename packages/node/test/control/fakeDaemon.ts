@@ -66,6 +66,8 @@ const handlers = (workspace: Workspace.Workspace, watch: Queue.Queue<Watched>) =
     PauseWorkflow: () => Effect.succeed(true),
     ResumeWorkflow: () => Effect.succeed(true),
     ...noStore,
+    ReloadWorkspace: () =>
+      Effect.succeed({ changes: [], senses: [], workflows: [], config: { since: 0, refused: null, restart: [] } }),
     StopDaemon: () => Effect.void
   })
 

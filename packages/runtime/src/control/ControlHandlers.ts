@@ -88,6 +88,7 @@ export const layer: Layer.Layer<
       ExplainThread: ({ threadId }) => stored(kernel.workflows.control.explain(threadId)),
       PauseWorkflow: ({ reason, workflow }) => stored(kernel.workflows.pauseWorkflow(workflow, reason)),
       ResumeWorkflow: ({ workflow }) => stored(kernel.workflows.resumeWorkflow(workflow)),
+      ReloadWorkspace: () => kernel.reload.request,
       // A request's scope closes when its answer has been written: the stop closes the connection.
       StopDaemon: () => Effect.addFinalizer(() => kernel.requestStop)
     })

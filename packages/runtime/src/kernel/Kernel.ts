@@ -29,6 +29,7 @@ import type { WorkflowWorkers } from "../workflow/WorkflowWorkers.ts"
 import * as EventLog from "./EventLog.ts"
 import * as KernelLog from "./KernelLog.ts"
 import * as Launches from "./Launches.ts"
+import * as Reload from "./Reload.ts"
 import * as SenseTicks from "./SenseTicks.ts"
 import * as Signals from "./Signals.ts"
 
@@ -55,6 +56,7 @@ export class Kernel extends Context.Service<
      * to be asked about the kernel meanwhile does it before.
      */
     readonly finish: Effect.Effect<void>
+    readonly reload: Reload.Reload
     readonly senses: SensePool.SensePool["Service"]
     readonly workflows: WorkflowManager.WorkflowManager["Service"]
   }
@@ -149,6 +151,8 @@ export const make = Effect.fnUntraced(function* (
   const finish = yield* Effect.cached(Effect.uninterruptible(Effect.andThen(Scope.close(sensing, Exit.void), drain)))
   yield* Effect.addFinalizer(() => finish)
 
+  const reload = yield* Reload.make({ config, store, senses, workflows })
+
   // --- the whole, as the outside sees it -----------------------------------------------------------
 
   const status = Effect.gen(function* (): Effect.fn.Return<DaemonStatus> {
@@ -162,7 +166,8 @@ export const make = Effect.fnUntraced(function* (
       uptimeMs: now - startedAt,
       senses: yield* senses.views,
       workflows: yield* workflows.views,
-      workers: [...(yield* senses.workers), ...(yield* workflows.workers)]
+      workers: [...(yield* senses.workers), ...(yield* workflows.workers)],
+      config: yield* reload.state
     }
   })
 
@@ -171,6 +176,7 @@ export const make = Effect.fnUntraced(function* (
     requestStop: Effect.asVoid(Deferred.succeed(stop, undefined)),
     stopRequested: Deferred.await(stop),
     finish,
+    reload,
     senses,
     workflows
   }

@@ -3,6 +3,7 @@
  *
  * Wire format: `nerve logs --json` prints these payloads. Fields may be added, never renamed.
  */
+import type { ConfigProblem } from "@nerve/core/config/ConfigProblem"
 import type { LogInput } from "@nerve/core/domain/LogEntry"
 import { causeText } from "@nerve/core/sense/SenseSchedule"
 import type { Launch } from "@nerve/core/wire/SenseRpcs"
@@ -30,6 +31,24 @@ export const kernel = (type: string, payload: Schema.Json): LogInput => ({
   refId: null,
   payload
 })
+
+/** Another configuration is in force. `changes` in words; none: what was refused before is right again. */
+export const configReloaded = (changes: ReadonlyArray<string>, restart: ReadonlyArray<string>): LogInput => {
+  const more = restart.length === 0 ? "" : ` (${restart.join(", ")}: from the next start of the daemon on)`
+  const reason = changes.length === 0 ? "nerve.yaml says again what runs" : `${changes.join("; ")}${more}`
+  return kernel("reloaded", { reason, changes, restart })
+}
+
+/** nerve.yaml cannot be used; the configuration before it runs on. */
+export const configRefused = (message: string, problems: ReadonlyArray<ConfigProblem>): LogInput =>
+  kernel("refused", {
+    reason: `${message}; the configuration before it runs on`,
+    problems: problems.map((problem) => ({ ...problem }))
+  })
+
+/** A workflow's code has changed; `on_change` says what becomes of its threads. */
+export const workflowChanged = (workflow: string, files: ReadonlyArray<string>): LogInput =>
+  kernel("reloaded", { reason: `workflow ${workflow}: ${files.join(", ")} changed`, workflow, files })
 
 const launched = (name: string, launch: Launch): LogInput => sense(name, "launch", { ...launch })
 

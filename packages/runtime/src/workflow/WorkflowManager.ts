@@ -386,14 +386,16 @@ export const make = Effect.fnUntraced(function* (
   const configure = Effect.fn("WorkflowManager.configure")(function* (next: NerveConfig) {
     config = next
     const names = new Set<string>(next.workflows.map((workflow) => workflow.name))
+    // First those that stay and come: they must not wait for the threads of those that go.
+    for (const workflow of next.workflows) yield* lanes.get(workflow.name)?.configure(workflow) ?? Effect.void
+    openLanes(next)
+    changed()
     for (const [name, one] of [...lanes]) {
       if (names.has(name)) continue
       // First the threads, then the name: a thread's end finds its lane by it.
       yield* one.remove
       lanes.delete(name)
     }
-    for (const workflow of next.workflows) yield* lanes.get(workflow.name)?.configure(workflow) ?? Effect.void
-    openLanes(next)
     changed()
   }, configuring.withPermit)
 

@@ -720,7 +720,7 @@ export const make = (options: Options): Lane => {
             code: "worker-given-up",
             message: `the worker of workflow ${workflow} was given up: ${givenUp}`,
             file: null,
-            hint: "mend the workflow's code, then start nerve again: its worker gets another chance"
+            hint: "mend the workflow's code: when it is saved, its worker gets another chance"
           }
   })
 
