@@ -12,6 +12,9 @@ export interface Meddled {
   readonly disk: { full: boolean }
 }
 
+/** `lost`: nothing is stored, and its writer is refused. `unheard`: it is stored, and its writer is refused. */
+export type Fate = "made" | "lost" | "unheard"
+
 export const meddledStore = (
   memory: LogStore["Service"],
   options: {
@@ -19,14 +22,18 @@ export const meddledStore = (
     readonly onAppended: (input: LogInput) => void
     /** Runs before the store is asked. */
     readonly before?: (inputs: ReadonlyArray<LogInput>) => Effect.Effect<void>
+    /** What becomes of an append; it is made unless told. */
+    readonly fate?: () => Fate
   }
 ): Meddled => {
   const disk = { full: false }
   const cause = new LogStoreError({ operation: "append", message: "the disk is full", cause: undefined })
   const appendAll = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>) {
     yield* options.before?.(inputs) ?? Effect.void
-    if (disk.full) return yield* cause
-    return yield* Effect.tap(memory.appendAll(inputs), () => Effect.sync(() => inputs.forEach(options.onAppended)))
+    const fate = options.fate?.() ?? "made"
+    if (disk.full || fate === "lost") return yield* cause
+    const stored = Effect.tap(memory.appendAll(inputs), () => Effect.sync(() => inputs.forEach(options.onAppended)))
+    return yield* fate === "made" ? stored : Effect.andThen(stored, cause)
   })
   const append = (input: LogInput) =>
     Effect.map(appendAll([input]), ([entry]) => {

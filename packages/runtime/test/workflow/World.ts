@@ -27,7 +27,7 @@ import * as ThreadHost from "@nerve/runtime/workflow/ThreadHost"
 import * as WorkflowManager from "@nerve/runtime/workflow/WorkflowManager"
 import { WorkflowWorkers } from "@nerve/runtime/workflow/WorkflowWorkers"
 import { Context, Deferred, Effect, Exit, Layer, type Schema, Scope, Stream } from "effect"
-import { meddledStore } from "../log/meddledStore.ts"
+import { type Fate, meddledStore } from "../log/meddledStore.ts"
 
 export type RoundError = UnknownRole | RoleFailed | ModeratorFailed | WorkflowUnavailable | CodeChanged
 
@@ -84,6 +84,8 @@ export interface World {
   confirms: boolean
   /** How workers judge an answer. */
   check: (asked: { readonly role: string; readonly answer: Schema.Json }) => Effect.Effect<Schema.Json, AnswerRefused>
+  /** What becomes of the next append. */
+  fate: () => Fate
   /** While true, appends fail. */
   readonly disk: { full: boolean }
   readonly events: Array<WorkerEvent<WorkflowName>>
@@ -133,14 +135,16 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
     onAppended: (input) => {
       const name = `${input.type} ${promptOf(prompts, input)}`
       trace.push(input.round === undefined ? name : `${name} ${input.round}`)
-    }
+    },
+    fate: () => world.fate()
   })
 
-  const world: Pick<World, "script" | "hangs" | "confirms" | "check"> = {
+  const world: Pick<World, "script" | "hangs" | "confirms" | "check" | "fate"> = {
     script: speaks(2),
     hangs: false,
     confirms: true,
-    check: ({ answer }) => Effect.succeed(answer)
+    check: ({ answer }) => Effect.succeed(answer),
+    fate: () => "made"
   }
 
   const spawner = yield* Layer.buildWithScope(
@@ -236,7 +240,7 @@ export const make: Effect.Effect<World, never, Scope.Scope> = Effect.gen(functio
           return { status, exitCode, reason, rounds, crashes }
         })
       )
-  } satisfies Omit<World, "script" | "hangs" | "confirms" | "check">)
+  } satisfies Omit<World, "script" | "hangs" | "confirms" | "check" | "fate">)
 })
 
 /** A gate that rounds wait at until the test opens it, and that tells when somebody waits. */
