@@ -34,6 +34,7 @@ const processes = (outdir: string): BuildOptions => ({
   ...options,
   outdir,
   entryPoints: {
+    emptyModule: join(root, "packages/node/src/worker/emptyModule.ts"),
     worker: join(root, "packages/node/src/worker/workerEntry.ts"),
     senseWorker: join(root, "packages/node/src/worker/senseWorkerEntry.ts"),
     workflowWorker: join(root, "packages/node/src/worker/workflowWorkerEntry.ts"),

@@ -7,10 +7,19 @@
  */
 import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type { Channel } from "@nerve/runtime/ipc/Channel"
-import { type Child, type Signal, SpawnFailed, Spawner } from "@nerve/runtime/supervision/Spawner"
+import {
+  type Child,
+  type OutputSink,
+  type Signal,
+  type Spare,
+  type SpawnContext,
+  SpawnFailed,
+  Spawner
+} from "@nerve/runtime/supervision/Spawner"
 import type { Transport, WorkerSpec } from "@nerve/runtime/supervision/WorkerSpec"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -20,6 +29,7 @@ import { Socket } from "node:net"
 import { readLines } from "../ipc/LineReader.ts"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
+import * as spareFrames from "../worker/spareFrames.ts"
 import * as Leftovers from "./Leftovers.ts"
 import * as ProcessMemory from "./ProcessMemory.ts"
 import * as Warden from "./Warden.ts"
@@ -64,45 +74,94 @@ export const make = Effect.fnUntraced(function* (
   const warden = yield* Warden.make(marker, roll)
   const inherited = pick([...inheritedVariables, ...(options.env ?? [])])
 
-  const acquire = (spec: WorkerSpec, context: Parameters<Spawner["Service"]["spawn"]>[1]) =>
+  /** Starts a process, and guards it until it is reaped. */
+  const launch = (command: Command) =>
     Effect.callback<Running, SpawnFailed>((resume) => {
       if (process.platform === "win32") return resume(Effect.fail(onWindows))
-      const { args, executable } = NodeCommand.resolve(spec)
-      const transport = spec._tag === "Command" ? spec.transport : "fd3"
-      const child = spawnUnsafe(executable, args, transport, {
-        cwd: spec.options.cwd,
-        env: {
-          ...inherited,
-          ...NodeCommand.environment(),
-          ...spec.options.env,
-          [Warden.markerVariable]: marker,
-          NERVE_WORKER_KEY: context.key,
-          NERVE_INCARNATION: String(context.incarnation)
-        }
-      })
-      if (child instanceof Error) return resume(Effect.fail(failed(executable, spec, child)))
+      const { cwd, executable, transport } = command
+      const env = { ...inherited, ...NodeCommand.environment(), ...command.env, [Warden.markerVariable]: marker }
+      const child = spawnUnsafe(executable, command.args, transport, { cwd, env })
+      if (child instanceof Error) return resume(Effect.fail(failed(executable, cwd, child)))
       // A spawn that failed has no pid and says why in a moment. Any later error must find a listener, too.
-      child.on("error", (error) => resume(Effect.fail(failed(executable, spec, error))))
+      child.on("error", (error) => resume(Effect.fail(failed(executable, cwd, error))))
       const { pid } = child
       if (pid === undefined) return
       warden.guardUnsafe(pid)
-      const running = watch(child, pid, transport, context.output.line, () => warden.releaseUnsafe(pid))
-      const sent = running.channel.sendUnsafe({
-        t: "init",
-        key: context.key,
-        incarnation: context.incarnation,
-        init: spec.options.init ?? null
-      })
-      if (sent === "sent") return resume(Effect.succeed(running))
-      killGroup(pid, "SIGKILL")
+      resume(Effect.succeed(watch(child, pid, transport, command.line, () => warden.releaseUnsafe(pid))))
+    })
+
+  /** Tells it who it is: the first frame of a worker. */
+  const introduce = (running: Running, spec: WorkerSpec, { incarnation, key }: SpawnContext) =>
+    Effect.suspend(() => {
+      const sent = running.channel.sendUnsafe({ t: "init", key, incarnation, init: spec.options.init ?? null })
+      if (sent === "sent") return Effect.succeed(running)
       const why = sent === "too-large" ? "is larger than a frame may be" : "cannot be sent"
-      const error = new SpawnFailed({ message: `the init of worker ${context.key} ${why}`, cause: sent })
-      resume(Effect.andThen(running.exit, Effect.fail(error)))
+      const error = new SpawnFailed({ message: `the init of worker ${key} ${why}`, cause: sent })
+      return Effect.andThen(end(running), Effect.fail(error))
+    })
+
+  const acquire = (spec: WorkerSpec, context: SpawnContext) =>
+    launch({
+      ...NodeCommand.resolve(spec),
+      transport: spec._tag === "Command" ? spec.transport : "fd3",
+      cwd: spec.options.cwd,
+      env: { ...spec.options.env, ...identity(context) },
+      line: context.output.line
+    }).pipe(Effect.flatMap((running) => introduce(running, spec, context)))
+
+  const acquireSpare = (heapSizeMb: number | undefined, output: OutputSink) =>
+    Effect.suspend(() => {
+      let sink = output
+      const warm = Latch.makeUnsafe(false)
+      return Effect.map(
+        launch({
+          ...NodeCommand.resolveSpare(heapSizeMb),
+          transport: "fd3",
+          cwd: undefined,
+          env: {},
+          line: (stream, text) => sink.line(stream, text)
+        }),
+        (running): Spare => {
+          running.channel.onFrameUnsafe((frame) => {
+            if (spareFrames.isWarm(frame)) warm.openUnsafe()
+          })
+          return {
+            pid: running.pid,
+            warm: warm.await,
+            exit: running.exit,
+            assign: (spec, context) =>
+              Effect.suspend(() => {
+                if (spec._tag !== "Module") return Effect.die(new Error("a spare runs a module"))
+                sink = context.output
+                const assignment: spareFrames.Assign = {
+                  t: "assign",
+                  module: NodeCommand.urlOf(spec.module),
+                  args: spec.args,
+                  env: { ...spec.options.env, ...identity(context) },
+                  cwd: spec.options.cwd ?? null
+                }
+                const sent = running.channel.sendUnsafe(assignment)
+                return sent === "sent"
+                  ? introduce(running, spec, context)
+                  : Effect.fail(new SpawnFailed({ message: `a spare could not be assigned: ${sent}`, cause: sent }))
+              })
+          }
+        }
+      )
     })
 
   return {
-    spawn: (spec, context) =>
-      Effect.acquireRelease(acquire(spec, context), (child) => Effect.andThen(child.kill("SIGKILL"), child.exit))
+    spawn: (spec, context) => Effect.acquireRelease(acquire(spec, context), end),
+    spares: {
+      spawn: ({ heapSizeMb }, output) =>
+        Effect.acquireRelease(acquireSpare(heapSizeMb, output), (spare) =>
+          Effect.andThen(
+            Effect.sync(() => killGroup(spare.pid, "SIGKILL")),
+            spare.exit
+          )
+        ),
+      fits: (spec, { heapSizeMb }) => NodeCommand.fitsSpare(spec, heapSizeMb)
+    }
   }
 })
 
@@ -110,6 +169,24 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (options?: Options): Layer.Layer<Spawner> => Layer.effect(Spawner, make(options))
 
 type Running = Child
+
+interface Command {
+  readonly executable: string
+  readonly args: ReadonlyArray<string>
+  readonly transport: Transport
+  readonly cwd: string | undefined
+  /** Over what is inherited. */
+  readonly env: Readonly<Record<string, string>>
+  readonly line: (stream: "stdout" | "stderr", text: string) => void
+}
+
+const identity = ({ incarnation, key }: SpawnContext): Readonly<Record<string, string>> => ({
+  NERVE_WORKER_KEY: key,
+  NERVE_INCARNATION: String(incarnation)
+})
+
+/** Kills what is left of it and waits until it is reaped. */
+const end = (running: Running) => Effect.andThen(running.kill("SIGKILL"), running.exit)
 
 const pick = (names: ReadonlyArray<string>): Record<string, string> => {
   const picked: Record<string, string> = {}
@@ -121,8 +198,7 @@ const pick = (names: ReadonlyArray<string>): Record<string, string> => {
 }
 
 /** Node blames the executable also when the folder is missing. */
-const failed = (executable: string, spec: WorkerSpec, error: Error): SpawnFailed => {
-  const { cwd } = spec.options
+const failed = (executable: string, cwd: string | undefined, error: Error): SpawnFailed => {
   return cwd !== undefined && !existsSync(cwd)
     ? new SpawnFailed({ message: `${executable}: there is no folder ${cwd} to start it in`, cause: error })
     : new SpawnFailed({ message: `${executable}: ${error.message}`, cause: error })

@@ -8,6 +8,7 @@ import { existsSync, lstatSync, mkdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { spareArgument } from "./spareFrames.ts"
 
 /** The bundled entries: for user modules, for sense groups, for workflows; and a thread of sense workers. */
 export type Entry = "worker" | "senseWorker" | "workflowWorker" | "migrationThread"
@@ -114,6 +115,29 @@ export const limitFlags = (limits: WorkerSpecs.NodeLimits, file: string): Readon
   ]
 }
 
+/** The command line of a spare: a worker that is told later which module it runs. */
+export const resolveSpare = (
+  heapSizeMb: number | undefined
+): { readonly executable: string; readonly args: ReadonlyArray<string> } => ({
+  executable: process.execPath,
+  args: [...flags, ...limitFlags({ heapSizeMb }, ""), entryFile("worker"), spareArgument]
+})
+
+/** Variables that are read once, when a process starts. */
+const readAtBoot = /^(?:NODE_|LD_|DYLD_|UV_|MALLOC_|SSL_CERT_|OPENSSL_)/
+
+/** Whether a spare with such a heap can become this worker: nothing of it was to be said when the process was started. */
+export const fitsSpare = (spec: WorkerSpec, heapSizeMb: number | undefined): boolean =>
+  spec._tag === "Module" &&
+  spec.limits.permissions === undefined &&
+  spec.limits.heapSizeMb === heapSizeMb &&
+  !Object.keys(spec.options.env ?? {}).some((name) => readAtBoot.test(name)) &&
+  // One that is not there is a start that fails, and told as such.
+  (spec.options.cwd === undefined || existsSync(spec.options.cwd))
+
+/** The URL of a module that was named by URL or path. */
+export const urlOf = (module: string): string => (module.includes("://") ? module : pathToFileURL(module).href)
+
 /** Path of a module's file; the module itself where it has none (a data: URL). */
 const fileOf = (url: string): string => (url.startsWith("file:") ? fileURLToPath(url) : url)
 
@@ -123,7 +147,7 @@ export const resolve = (spec: WorkerSpec): { readonly executable: string; readon
     case "Command":
       return { executable: spec.command, args: spec.args }
     case "Module": {
-      const url = spec.module.includes("://") ? spec.module : pathToFileURL(spec.module).href
+      const url = urlOf(spec.module)
       const limits = limitFlags(spec.limits, fileOf(url))
       return { executable: process.execPath, args: [...flags, ...limits, entryFile("worker"), url, ...spec.args] }
     }

@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import { Socket } from "node:net"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
+import * as spareFrames from "./spareFrames.ts"
 import * as vitals from "./vitals.ts"
 
 /** After the parent has gone, how long the program may take to give way. */
@@ -48,11 +49,16 @@ const killOwnGroup = (): void => {
   }
 }
 
-/** Hands the first frame to `boot`; later ones wait until `Worker.serve` takes them. */
-const withInit = (channel: Channel, boot: (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => void) => {
+/** Hands the first frame to `boot`; later ones wait until `Worker.serve` takes them. A spare is assigned before that. */
+const withInit = (
+  channel: Channel,
+  boot: (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => void,
+  assigned?: (frame: spareFrames.Assign) => void
+) => {
   const early: Array<unknown> = []
   let booted = false
   channel.onFrameUnsafe((raw) => {
+    if (!booted && assigned !== undefined && spareFrames.isAssign(raw)) return assigned(raw)
     const frame = Frame.toWorker(raw)
     if (booted || typeof frame === "string" || frame.t !== "init") return void early.push(raw)
     booted = true
@@ -70,11 +76,21 @@ const replaying = (channel: Channel, early: ReadonlyArray<unknown>): Channel => 
   }
 })
 
+/** A spare becomes what a process would be that was started for this worker, as far as user code can tell. */
+const become = ({ args, cwd, env, module }: spareFrames.Assign): void => {
+  process.argv.splice(2, process.argv.length, module, ...args)
+  Object.assign(process.env, env)
+  if (cwd !== null) process.chdir(cwd)
+}
+
+type Load = () => Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>>
+
 /**
  * Runs the program that `load` gives and exits the process: 0 when it ends, 1 when it fails.
- * `load` runs while the parent's first frame is on its way.
+ * `load` runs while the parent's first frame is on its way; that of a spare, once it is told what it is,
+ * and `warm` before that.
  */
-export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>>): void => {
+export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> }): void => {
   printAtOnce(process.stdout)
   printAtOnce(process.stderr)
   const socket = openChannel()
@@ -88,9 +104,13 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
   const channel = PipeChannel.makeUnsafe(socket)
   // Also when user code exits: an answer that was given has left.
   process.once("exit", channel.flushUnsafe)
-  const loading = load()
-  // It is awaited below, after the first frame; until then a rejection is not an unhandled one.
-  loading.catch(() => {})
+  let loading: ReturnType<Load>
+  const begin = () => {
+    loading = load()
+    // It is awaited below, after the first frame; until then a rejection is not an unhandled one.
+    loading.catch(() => {})
+  }
+  if (spare === undefined) begin()
 
   const leave = (code: number) => {
     leaving = true
@@ -121,10 +141,16 @@ export const run = (load: () => Promise<Effect.Effect<unknown, unknown, Worker.W
     })
   }
 
-  const early = withInit(channel, (init) => {
+  const boot = (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => {
     // A rejection is left to Node: it prints the error with its stack and exits with code 1.
     void start(init)
-  })
+  }
+  const assigned = (frame: spareFrames.Assign) => {
+    become(frame)
+    begin()
+  }
+  const early = withInit(channel, boot, spare && assigned)
+  if (spare !== undefined) void spare.warm().then(() => channel.sendUnsafe({ t: "warm" }))
   channel.onEndUnsafe(() => process.exit(1))
   // User code that ends the process has often just said why.
   process.once("exit", () => channel.closeUnsafe())

@@ -1,12 +1,14 @@
 /**
  * Process entry of a worker that runs a user's module: `export default Worker.serve(group, handlers)`.
- * The module's URL is the first argument. Bundled to `dist/worker.mjs`.
+ * The module's URL is the first argument; a spare is told it later. Bundled to `dist/worker.mjs`.
  */
 import type * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
 import { bundledModules, effectVersion } from "./bundledModules.ts"
 import * as sharedModules from "./sharedModules.ts"
+import { spareArgument } from "./spareFrames.ts"
 import * as typeStripping from "./typeStripping.ts"
+import { warmUp } from "./warmUp.ts"
 import * as WorkerMain from "./WorkerMain.ts"
 
 typeStripping.install(process.env.NODE_COMPILE_CACHE)
@@ -24,4 +26,8 @@ const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort
   return module.default as Effect.Effect<unknown, unknown, Worker.WorkerPort>
 }
 
-WorkerMain.run(load)
+/** The first import of a process sets the module loader up, hooks included. */
+const empty: string = new URL("./emptyModule.mjs", import.meta.url).href
+const warm = (): Promise<unknown> => Promise.all([import(empty), Effect.runPromise(warmUp)])
+
+WorkerMain.run(load, process.argv[2] === spareArgument ? { warm } : undefined)

@@ -22,6 +22,9 @@ export const EchoRpcs = RpcGroup.make(
     payload: { what: Schema.Literals(["read", "write", "spawn"]), path: Schema.String },
     success: Schema.String
   }),
+  /** Where it runs, and what it was started with. */
+  Rpc.make("Place", { success: Schema.Struct({ cwd: Schema.String, argv: Schema.Array(Schema.String) }) }),
+  Rpc.make("Shell", { payload: { command: Schema.String }, success: Schema.String }),
   Rpc.make("Exit", { payload: { code: Schema.Int } }),
   /** Writes these bytes to fd 3, past the protocol. */
   Rpc.make("WriteRaw", { payload: { text: Schema.String, times: Schema.Int } }),

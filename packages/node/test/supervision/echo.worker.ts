@@ -1,6 +1,6 @@
 import * as Worker from "@nerve/runtime/ipc/Worker"
 import { Effect, Stream } from "effect"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { readFileSync, writeFileSync, writeSync } from "node:fs"
 import { EchoRpcs, Refused } from "./EchoRpcs.ts"
 
@@ -60,6 +60,8 @@ export default Worker.serve(
           return error instanceof Error && "code" in error ? String(error.code) : String(error)
         }
       }),
+    Place: () => Effect.sync(() => ({ cwd: process.cwd(), argv: process.argv.slice(2) })),
+    Shell: ({ command }) => Effect.sync(() => String(execFileSync("sh", ["-c", command]))),
     Exit: ({ code }) => Effect.sync(() => process.exit(code)),
     WriteRaw: ({ text, times }) =>
       Effect.sync(() => {

@@ -38,6 +38,35 @@ export interface OutputSink {
   readonly line: (stream: "stdout" | "stderr", text: string) => void
 }
 
+/** Who is to be spawned. */
+export interface SpawnContext {
+  readonly key: string
+  readonly incarnation: number
+  readonly output: OutputSink
+}
+
+/** A booted process without a key, that becomes a worker by a message. */
+export interface Spare {
+  readonly pid: number
+  /** Waits until it has booted. */
+  readonly warm: Effect.Effect<void>
+  /** Waits for its exit, also after it was assigned. */
+  readonly exit: Effect.Effect<WorkerExit>
+  /** Makes it the worker of `spec`. Fails when it cannot be: it is to be closed then, and another one taken. */
+  readonly assign: (spec: WorkerSpec, context: SpawnContext) => Effect.Effect<Child, SpawnFailed>
+}
+
+/** How spares are made. What is said here cannot be changed when one is assigned. */
+export interface Spares {
+  /** Starts one. When the scope closes, what is left of its process group is killed and reaped, assigned or not. */
+  readonly spawn: (
+    options: { readonly heapSizeMb: number | undefined },
+    output: OutputSink
+  ) => Effect.Effect<Spare, SpawnFailed, Scope>
+  /** Whether such a spare can become this worker, and be no different from one that was started for it. */
+  readonly fits: (spec: WorkerSpec, options: { readonly heapSizeMb: number | undefined }) => boolean
+}
+
 export class Spawner extends Context.Service<
   Spawner,
   {
@@ -45,13 +74,8 @@ export class Spawner extends Context.Service<
      * Starts a child. When the scope closes, what is left of its process group is killed and reaped.
      * `incarnation` and `key` reach the child's environment as `NERVE_INCARNATION` and `NERVE_WORKER_KEY`.
      */
-    readonly spawn: (
-      spec: WorkerSpec,
-      options: {
-        readonly key: string
-        readonly incarnation: number
-        readonly output: OutputSink
-      }
-    ) => Effect.Effect<Child, SpawnFailed, Scope>
+    readonly spawn: (spec: WorkerSpec, options: SpawnContext) => Effect.Effect<Child, SpawnFailed, Scope>
+    /** Undefined where there are none. */
+    readonly spares?: Spares
   }
 >()("@nerve/runtime/supervision/Spawner") {}

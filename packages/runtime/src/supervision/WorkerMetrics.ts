@@ -34,6 +34,21 @@ const loopDelay = Metric.histogram("nerve_worker_loop_delay_ms", {
   boundaries: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000]
 })
 
+/** `nerve_spares{runtime,state}`: booting, warm. */
+const spares = Metric.gauge("nerve_spares", { description: "Spare workers by state" })
+
+/** `nerve_spares_used_total{runtime}`. */
+const sparesUsed = Metric.counter("nerve_spares_used_total", {
+  description: "Starts that took a spare",
+  incremental: true
+})
+
+/** `nerve_spare_deaths_total{runtime}`. */
+const spareDeaths = Metric.counter("nerve_spare_deaths_total", {
+  description: "Spares that died before they were needed",
+  incremental: true
+})
+
 /** The metrics of one runtime. */
 export interface WorkerMetrics {
   readonly state: (from: WorkerStateName | null, to: WorkerStateName | null) => void
@@ -41,6 +56,10 @@ export interface WorkerMetrics {
   readonly respawn: () => void
   readonly hung: () => void
   readonly loopDelayMs: (delayMs: number) => void
+  /** How many boot and how many wait, now. */
+  readonly spares: (booting: number, warm: number) => void
+  readonly spareUsed: () => void
+  readonly spareDied: () => void
 }
 
 /** Metrics that are told under the name of a runtime, in the registry of the context. */
@@ -50,6 +69,7 @@ export const make = (runtime: string, context: Context.Context<never>): WorkerMe
   const shift = (state: WorkerStateName | null, by: number) => {
     if (state !== null) of(workers, { state }).modifyUnsafe(by, context)
   }
+  let known = { booting: 0, warm: 0 }
   const [respawned, hung, delay] = [of(respawns), of(hangs), of(loopDelay)]
   return {
     state: (from, to) => {
@@ -59,6 +79,13 @@ export const make = (runtime: string, context: Context.Context<never>): WorkerMe
     exited: (cause) => of(exits, { cause }).updateUnsafe(1, context),
     respawn: () => respawned.updateUnsafe(1, context),
     hung: () => hung.updateUnsafe(1, context),
-    loopDelayMs: (delayMs) => delay.updateUnsafe(delayMs, context)
+    loopDelayMs: (delayMs) => delay.updateUnsafe(delayMs, context),
+    spares: (booting, warm) => {
+      of(spares, { state: "booting" }).modifyUnsafe(booting - known.booting, context)
+      of(spares, { state: "warm" }).modifyUnsafe(warm - known.warm, context)
+      known = { booting, warm }
+    },
+    spareUsed: () => of(sparesUsed).updateUnsafe(1, context),
+    spareDied: () => of(spareDeaths).updateUnsafe(1, context)
   }
 }

@@ -19,6 +19,7 @@ import type * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
@@ -32,6 +33,7 @@ import type { PendingCall } from "./CallTable.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as poolClient from "./internal/poolClient.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
+import * as spares from "./internal/spares.ts"
 import * as pulse from "./internal/pulse.ts"
 import * as poolMember from "./internal/poolMember.ts"
 import { Busy, type PoolError } from "./PoolError.ts"
@@ -125,6 +127,8 @@ export interface Options<Rpcs extends Rpc.Any> extends PoolSettings, Omit<memory
    * `execTimeout` says how long it may compute.
    */
   readonly heartbeat?: pulse.Options | false | undefined
+  /** Booted processes kept ready, as for a `WorkerRuntime`: a replacement costs a message and not a boot. */
+  readonly spares?: spares.Options | undefined
   /**
    * Told of every event, in order. It must not call the pool and wait. A defect in it is logged and
    * harms nothing.
@@ -168,6 +172,7 @@ export interface PoolInfo {
   readonly running: number
   readonly generation: number
   readonly workers: ReadonlyArray<PoolWorkerInfo>
+  readonly spares: spares.SparesInfo
 }
 
 export interface WorkerPool<Rpcs extends Rpc.Any> {
@@ -270,7 +275,6 @@ const settingsOf = (options: Sized, stop: StopPolicy.StopPolicy): PoolMachine.Se
 export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   options: Options<Rpcs>
 ): Effect.fn.Return<WorkerPool<Rpcs>, never, Spawner | Scope.Scope> {
-  const spawner = yield* Spawner
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const runFork = Effect.runForkWith(context)
@@ -282,6 +286,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const heartbeat = pulse.settingsOf(options.heartbeat, "idle")
   const memory = memoryWatch.limitsOf(options)
   const metrics = WorkerMetrics.make(name, context)
+  const spareScope = yield* Scope.make()
+  const kept = yield* Scope.provide(spares.make(yield* Spawner, options.spares, metrics), spareScope)
   const execTimeoutMs = millis(options.execTimeout, Infinity)
   const waitTimeoutMs = millis(options.waitTimeout, Infinity)
   const bootTimeoutMs = millis(options.bootTimeout, 10_000)
@@ -346,7 +352,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     queued: machine.queue.size,
     running: machine.members.reduce((sum, one) => sum + one.running.length, 0),
     generation: machine.generation,
-    workers: machine.members.map(workerInfo)
+    workers: machine.members.map(workerInfo),
+    spares: kept.info()
   })
 
   const workerInfo = (member: PoolMachine.Member): PoolWorkerInfo => {
@@ -581,7 +588,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
         id,
         slot,
         name: `${name}/${slot}`,
-        spawner,
+        spawner: kept.spawner,
         worker: () => options.worker(slot),
         bootTimeoutMs,
         stop: stopPolicy,
@@ -729,9 +736,12 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     })
 
   const shutdown = (within: number) =>
-    Effect.uninterruptible(Effect.ignore(waitUntil("closed", { _tag: "ShutdownAsked", withinMs: within }))).pipe(
-      Effect.andThen(tellOutputs)
-    )
+    Effect.uninterruptible(
+      Effect.andThen(
+        Scope.close(spareScope, Exit.void),
+        Effect.ignore(waitUntil("closed", { _tag: "ShutdownAsked", withinMs: within }))
+      )
+    ).pipe(Effect.andThen(tellOutputs))
 
   yield* Effect.addFinalizer((exit) =>
     shutdown(0).pipe(

@@ -24,6 +24,7 @@ import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as pulse from "./internal/pulse.ts"
+import * as spares from "./internal/spares.ts"
 import * as ManagedWorker from "./ManagedWorker.ts"
 import { Spawner } from "./Spawner.ts"
 import { type RespawnLimitReached, WorkerStopped } from "./WorkerError.ts"
@@ -32,6 +33,7 @@ import * as WorkerMetrics from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
 export type { WorkerInfo } from "./ManagedWorker.ts"
+export type { SparesInfo } from "./internal/spares.ts"
 /** `interval`, `timeout` and `while`. */
 export type HeartbeatOptions = pulse.Options
 
@@ -55,6 +57,11 @@ export interface Options<K extends string, Rpcs extends Rpc.Any> extends memoryW
    * not say with their `ready` that they answer are not asked either.
    */
   readonly heartbeat?: HeartbeatOptions | false | undefined
+  /**
+   * Booted processes without a key that are kept ready, so that a cold start or a respawn costs a message and not a
+   * boot; none unless told. For workers that are modules, with this heap size and no permissions; others boot.
+   */
+  readonly spares?: spares.Options | undefined
   /** For metrics; `workers` unless told. */
   readonly name?: string | undefined
   /**
@@ -84,6 +91,8 @@ export interface WorkerRuntime<K extends string, Rpcs extends Rpc.Any> {
   readonly reset: (key: K) => Effect.Effect<void>
   /** Stops all workers side by side; the runtime takes no calls afterwards. */
   readonly shutdown: Effect.Effect<void>
+  /** The spares that are kept, and what became of those before. */
+  readonly spares: Effect.Effect<spares.SparesInfo>
   readonly has: (key: K) => boolean
   readonly keys: Effect.Effect<ReadonlyArray<K>>
   readonly info: (key: K) => Effect.Effect<ManagedWorker.WorkerInfo>
@@ -130,7 +139,6 @@ const neverStarted: ManagedWorker.WorkerInfo = {
 export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends Rpc.Any>(
   options: Options<K, Rpcs>
 ): Effect.fn.Return<WorkerRuntime<K, Rpcs>, never, Spawner | Scope.Scope> {
-  const spawner = yield* Spawner
   // Not a child of our scope: its fibers must live until the shutdown, a finalizer of ours, is done.
   const scope = yield* Scope.make()
   const context = yield* Effect.context<never>()
@@ -138,6 +146,8 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
   const heartbeat = pulse.settingsOf(options.heartbeat, "always")
   const memory = memoryWatch.limitsOf(options)
   const metrics = WorkerMetrics.make(options.name ?? "workers", context)
+  const spareScope = yield* Scope.make()
+  const kept = yield* Scope.provide(spares.make(yield* Spawner, options.spares, metrics), spareScope)
   const workers = new Map<K, Held>()
   /** Workers that were evicted and are still going: a successor waits for them. */
   const going = new Set<Going>()
@@ -190,7 +200,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
         ManagedWorker.make<K>({
           key,
           name: key,
-          spawner,
+          spawner: kept.spawner,
           worker: () => options.worker(key),
           respawn: options.respawn ?? RespawnPolicy.intensity({ max: 6, within: "60 seconds" }),
           shouldRespawn: () => !closed && (options.shouldRespawn?.(key) ?? true),
@@ -254,10 +264,14 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
   const shutdown = Effect.suspend(() => {
     closed = true
     const stops = [...workers.values()].map((held) => held.worker.stop(policy))
-    return Effect.forEach([...stops, ...[...going].map((one) => one.gone)], (one) => one, {
-      concurrency: "unbounded",
-      discard: true
-    })
+    return Effect.forEach(
+      [Scope.close(spareScope, Exit.void), ...stops, ...[...going].map((one) => one.gone)],
+      (one) => one,
+      {
+        concurrency: "unbounded",
+        discard: true
+      }
+    )
   })
   yield* Effect.addFinalizer((exit) =>
     Effect.gen(function* () {
@@ -281,6 +295,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
       Effect.suspend(() => workers.get(key)?.worker.kill(reason ?? "killed on request") ?? Effect.void),
     reset: (key) => Effect.suspend(() => workers.get(key)?.worker.reset ?? Effect.void),
     shutdown,
+    spares: Effect.sync(kept.info),
     has: (key) => workers.has(key),
     keys: Effect.sync(() => [...workers.keys()]),
     info: (key) => Effect.sync(() => workers.get(key)?.worker.info() ?? neverStarted),

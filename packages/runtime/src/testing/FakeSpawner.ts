@@ -15,7 +15,16 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Worker from "../ipc/Worker.ts"
-import { type Child, type OutputSink, type Signal, SpawnFailed, Spawner } from "../supervision/Spawner.ts"
+import {
+  type Child,
+  type OutputSink,
+  type Signal,
+  type Spare,
+  type Spares,
+  type SpawnContext,
+  SpawnFailed,
+  Spawner
+} from "../supervision/Spawner.ts"
 import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
 import * as MemoryChannel from "./MemoryChannel.ts"
 
@@ -43,12 +52,30 @@ export interface FakeChild {
   readonly exited: () => WorkerExit | null
 }
 
+/** A fake spare, as a test sees it. */
+export interface FakeSpare {
+  readonly pid: number
+  readonly heapSizeMb: number | undefined
+  /** Whether it is a child by now. */
+  readonly isAssigned: () => boolean
+  /** Ends it before it is assigned; no-op otherwise. */
+  readonly exit: (exit: WorkerExit) => Effect.Effect<void>
+  /** Null while it lives, and when it is a child. */
+  readonly exited: () => WorkerExit | null
+}
+
+/** What becomes of spares that are started: they get warm, never do, cannot be started, cannot be assigned. */
+export type SpareMood = "warm" | "cold" | "failing" | "deaf"
+
 /** What a test holds to look at and meddle with the children. */
 export class FakeChildren extends Context.Service<
   FakeChildren,
   {
     /** All that were spawned, in order. */
     readonly all: () => ReadonlyArray<FakeChild>
+    /** All spares that were started, in order, those that are children by now among them. */
+    readonly spares: () => ReadonlyArray<FakeSpare>
+    readonly setSpareMood: (mood: SpareMood) => void
     /** The living child of a key; a defect when there is none. */
     readonly living: (key: string) => FakeChild
     /** The next spawns of this key fail, until told otherwise. */
@@ -74,17 +101,22 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
       const stubborn = new Set<string>()
       let nextPid = 1000
 
-      const spawn = Effect.fnUntraced(function* (
-        spec: WorkerSpec,
-        options: { readonly key: string; readonly incarnation: number; readonly output: OutputSink }
-      ) {
+      const allSpares: Array<FakeSpare> = []
+      let spareMood: SpareMood = "warm"
+
+      const spawn = Effect.fnUntraced(function* (spec: WorkerSpec, options: SpawnContext) {
+        const child = yield* start(spec, options, nextPid++)
+        yield* Effect.addFinalizer(() => child.kill("SIGKILL"))
+        return child
+      })
+
+      const start = Effect.fnUntraced(function* (spec: WorkerSpec, options: SpawnContext, pid: number) {
         if (failing.has(options.key)) {
           return yield* new SpawnFailed({ message: "the test says so", cause: undefined })
         }
         const { parent, worker } = MemoryChannel.makePairUnsafe()
         const ended = yield* Deferred.make<WorkerExit>()
         const signals: Array<Signal> = []
-        const pid = nextPid++
         let exited: WorkerExit | null = null
         let memory: number | undefined
 
@@ -139,7 +171,6 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
           exit: (exit) => Effect.sync(() => end(exit)),
           exited: () => exited
         })
-        yield* Effect.addFinalizer(() => kill("SIGKILL"))
         return {
           pid,
           channel: deafToStop(parent, () => stubborn.has(options.key)),
@@ -149,10 +180,54 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
         } satisfies Child
       })
 
+      const spawnSpare: Spares["spawn"] = Effect.fnUntraced(function* ({ heapSizeMb }) {
+        if (spareMood === "failing") return yield* new SpawnFailed({ message: "the test says so", cause: undefined })
+        const mood = spareMood
+        const pid = nextPid++
+        const ended = Deferred.makeUnsafe<WorkerExit>()
+        let exited: WorkerExit | null = null
+        let child: Child | undefined
+        const end = (exit: WorkerExit) => {
+          if (exited !== null || child !== undefined) return
+          exited = exit
+          Deferred.doneUnsafe(ended, Effect.succeed(exit))
+        }
+        yield* Effect.addFinalizer(
+          () => child?.kill("SIGKILL") ?? Effect.sync(() => end({ code: null, signal: "SIGKILL" }))
+        )
+        allSpares.push({
+          pid,
+          heapSizeMb,
+          isAssigned: () => child !== undefined,
+          exit: (exit) => Effect.sync(() => end(exit)),
+          exited: () => exited
+        })
+        return {
+          pid,
+          warm: mood === "cold" ? Effect.never : Effect.void,
+          exit: Deferred.await(ended),
+          assign: Effect.fnUntraced(function* (spec, options) {
+            if (mood === "deaf") return yield* new SpawnFailed({ message: "it is deaf", cause: undefined })
+            child = yield* start(spec, options, pid)
+            return child
+          })
+        } satisfies Spare
+      })
+
+      const spares: Spares = {
+        spawn: spawnSpare,
+        fits: (spec, { heapSizeMb }) =>
+          spec._tag === "Module" && spec.limits.heapSizeMb === heapSizeMb && spec.limits.permissions === undefined
+      }
+
       return Context.mergeAll(
-        Context.make(Spawner, { spawn }),
+        Context.make(Spawner, { spawn, spares }),
         Context.make(FakeChildren, {
           all: () => children,
+          spares: () => allSpares,
+          setSpareMood: (mood) => {
+            spareMood = mood
+          },
           living: (key) => {
             const child = children.findLast((one) => one.key === key && one.exited() === null)
             if (child === undefined) throw new Error(`no living child of ${key}`)

@@ -19,6 +19,7 @@ export interface Setup {
   readonly mailbox?: number
   readonly memoryLimit?: number
   readonly memoryHardLimit?: number
+  readonly spares?: WorkerRuntime.Options<Key, never>["spares"]
   readonly heartbeat?: WorkerRuntime.HeartbeatOptions | false
   readonly probe?: Probe
   readonly worker?: (key: Key) => WorkerSpec.WorkerSpec
@@ -48,6 +49,7 @@ export const setup = (options: Setup, body: (test: Harness) => Effect.Effect<voi
         stop: options.stop,
         mailbox: options.mailbox,
         heartbeat: options.heartbeat,
+        spares: options.spares,
         memoryLimit: options.memoryLimit,
         memoryHardLimit: options.memoryHardLimit,
         rssEvery: "1 second",

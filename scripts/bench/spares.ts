@@ -1,0 +1,106 @@
+/**
+ * Bench: what a start costs when a spare is ready, against the boot of an empty script by plain `fork`. The two take
+ * turns in one run; values are medians, ratios the medians of the rounds' own ratios.
+ *
+ * - `cold-spare`: from nothing of that key to its first answer.
+ * - `kill-spare`: from SIGKILL to the next answer, without a delay by policy.
+ *
+ * `node scripts/bench/spares.ts [--json] [--rounds N] [--one-core]`
+ */
+import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
+import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
+import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
+import { Effect, Schedule } from "effect"
+import { spawnSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { fork } from "./contenders/fork.ts"
+import { EchoRpcs } from "./programs/EchoRpcs.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    rounds: { type: "string", default: "15" },
+    "one-core": { type: "boolean", default: false },
+    pinned: { type: "boolean", default: false }
+  }
+})
+
+if (options["one-core"] && !options.pinned) {
+  const self = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2), "--pinned"]
+  const result = spawnSync("taskset", ["-c", "0", ...self], { stdio: "inherit" })
+  if (result.error !== undefined) console.error("taskset was not found: --one-core needs Linux and util-linux")
+  process.exit(result.status ?? 1)
+}
+
+const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
+const message = { text: "x".repeat(70) }
+
+/** Milliseconds from nothing to the first answer of an empty forked script. */
+const forked = Effect.promise(async () => {
+  const started = performance.now()
+  const pool = await fork.open(1)
+  await pool.call("echo", message, 0)
+  const elapsed = performance.now() - started
+  await pool.close()
+  return elapsed
+})
+
+const measured = Effect.gen(function* () {
+  const runtime = yield* WorkerRuntime.make({
+    rpcs: EchoRpcs,
+    worker: (_key: string) => WorkerSpec.module(new URL("./programs/echo.worker.ts", import.meta.url)),
+    respawn: RespawnPolicy.immediately,
+    spares: 1
+  })
+  const spareIsReady = runtime.spares.pipe(
+    Effect.repeat({ until: (info) => info.warm === 1, schedule: Schedule.spaced("5 millis") })
+  )
+  const timed = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      const started = performance.now()
+      return Effect.map(effect, () => performance.now() - started)
+    })
+  const found: Array<{ readonly fork: number; readonly cold: number; readonly kill: number }> = []
+  for (let round = -1; round < rounds; round++) {
+    const key = `worker-${round}`
+    const base = yield* forked
+    const client = yield* runtime.client(key)
+    yield* spareIsReady
+    const cold = yield* timed(client.Echo(message))
+    yield* spareIsReady
+    const { pid } = yield* runtime.info(key)
+    const kill = yield* timed(
+      Effect.suspend(() => {
+        if (pid !== null) process.kill(pid, "SIGKILL")
+        return Effect.retry(client.Echo(message), { while: (error) => error._tag === "WorkerDied" })
+      })
+    )
+    yield* runtime.evict(key)
+    if (round >= 0) found.push({ fork: base, cold, kill })
+  }
+  return found
+})
+
+const median = (values: ReadonlyArray<number>): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+const found = await Effect.runPromise(Effect.scoped(measured).pipe(Effect.provide(NodeSpawner.layer())))
+const placement = options["one-core"] ? "one-core" : "free"
+
+for (const [work, of] of [
+  ["cold-spare", "cold"],
+  ["kill-spare", "kill"]
+] as const) {
+  for (const contender of ["fork", "nerve"] as const) {
+    const values = found.map((one) => one[contender === "fork" ? "fork" : of])
+    const value = median(values)
+    const ratio = median(found.map((one) => one[contender === "fork" ? "fork" : of] / one.fork))
+    console.log(
+      options.json
+        ? JSON.stringify({ work, contender, placement, value, unit: "ms", ratio })
+        : `${work.padEnd(16)} ${contender.padEnd(22)} ${value.toFixed(1).padStart(9)} ms  ${ratio.toFixed(2).padStart(6)} x`
+    )
+  }
+}
