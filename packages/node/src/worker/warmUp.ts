@@ -31,6 +31,7 @@ const item = { text: "x", count: 1, tags: ["a"] }
 /** A channel from which `frames` come, and into which whatever is sent is lost. */
 const nowhere = (frames: ReadonlyArray<unknown>): Channel => ({
   sendUnsafe: (frame) => (JSON.stringify(frame), "sent"),
+  flushUnsafe: () => {},
   drained: Effect.void,
   isFullUnsafe: () => false,
   onFrameUnsafe: (receive) => setImmediate(() => frames.forEach(receive)),
