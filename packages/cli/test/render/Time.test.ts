@@ -1,7 +1,7 @@
 /**
  * Times and spans for people.
  */
-import { clock, relative, span } from "@nerve/cli/render/Time"
+import { brief, clock, moment, relative, span } from "@nerve/cli/render/Time"
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 
@@ -44,5 +44,28 @@ describe("Time", () => {
     assert.strictEqual(clock(Date.UTC(2026, 1, 28, 14, 3, 9), "UTC"), "14:03:09")
     assert.strictEqual(clock(Date.UTC(2026, 1, 28, 14, 3, 9), "Asia/Tokyo"), "23:03:09")
     assert.strictEqual(clock(Number.MAX_SAFE_INTEGER, "UTC"), "--:--:--")
+  })
+})
+
+describe("brief", () => {
+  it("has milliseconds below a second", () => {
+    assert.deepStrictEqual([-5, 0, 12.4, 999, 1_000, 61_000].map(brief), [
+      "0 ms",
+      "0 ms",
+      "12 ms",
+      "999 ms",
+      "1 s",
+      "1 min 1 s"
+    ])
+  })
+})
+
+describe("moment", () => {
+  it("has the date only on other days, by the days of the time zone", () => {
+    const now = Date.UTC(2026, 1, 28, 23, 30, 0)
+    assert.strictEqual(moment(now - 60_000, now, "UTC"), "23:29:00")
+    assert.strictEqual(moment(now + 3_600_000, now, "UTC"), "2026-03-01 00:30:00")
+    assert.strictEqual(moment(now + 3_600_000, now, "Europe/Berlin"), "01:30:00")
+    assert.strictEqual(moment(Infinity, now, "UTC"), "-")
   })
 })
