@@ -5,10 +5,12 @@
  */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
+import { hostile } from "./hostile.ts"
+import { kills } from "./kills.ts"
 import { orphans } from "./orphans.ts"
 import type { Proof } from "./Proof.ts"
 
-const proofs: Readonly<Record<string, Proof>> = { orphans }
+const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, kills }
 
 const usage = () => {
   console.log("usage: pnpm proof NAME [--times N] [--seed N]\n")

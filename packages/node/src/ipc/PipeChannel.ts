@@ -17,6 +17,12 @@ const newline = 0x0a
 /** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
 const highWater = 1024 * 1024
 
+/**
+ * Node reads up to 32 times in a row before anybody else has a turn. A chunk that takes longer than this ends the row, so
+ * that a peer that sends costly frames without end does not hold up everybody else.
+ */
+const turnMs = 2
+
 /** The frame as text; undefined when it is no JSON. */
 const write = (frame: unknown): string | undefined => {
   try {
@@ -52,6 +58,8 @@ class PipeChannel implements Channel {
    */
   #partial = Buffer.alloc(0)
   #partialLength = 0
+  /** Its owner does not want to read. */
+  #paused = false
   /** Frames that came before there was a receiver. */
   #early: Array<unknown> = []
 
@@ -60,7 +68,11 @@ class PipeChannel implements Channel {
     this.#output = output
     this.#maxLength = options.maxLength ?? Frame.maxLength
     this.#where = options.where ?? ""
-    input.on("data", (chunk: Buffer) => this.#onData(chunk))
+    input.on("data", (chunk: Buffer) => {
+      const began = performance.now()
+      this.#onData(chunk)
+      if (performance.now() - began > turnMs) this.#giveWay()
+    })
     output.on("drain", () => this.#onDrain())
     input.on("end", () => this.#end({ _tag: "Closed" }))
     input.on("close", () => this.#end({ _tag: "Closed" }))
@@ -115,16 +127,25 @@ class PipeChannel implements Channel {
   }
 
   readonly pauseUnsafe = (): void => {
+    this.#paused = true
     this.#input.pause()
   }
 
   readonly resumeUnsafe = (): void => {
+    this.#paused = false
     this.#input.resume()
   }
 
   readonly closeUnsafe = (): void => {
     this.#flush()
     this.#output.end()
+  }
+
+  #giveWay(): void {
+    this.#input.pause()
+    setImmediate(() => {
+      if (!this.#paused) this.#input.resume()
+    })
   }
 
   #onDrain(): void {

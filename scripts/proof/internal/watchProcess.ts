@@ -1,0 +1,55 @@
+/**
+ * How much more memory this process has resident than at first, at most, and how long its event loop was held up:
+ * by the clock, and by the processor time that its thread took between two looks. On a machine that is busy with other
+ * things only the second says something about this process; a look comes every 10 ms, so it counts these in.
+ */
+import { Effect } from "effect"
+import { monitorEventLoopDelay } from "node:perf_hooks"
+
+const everyMs = 10
+
+/** Counts from now until the scope closes. */
+export const watchProcess = Effect.gen(function* () {
+  // What garbage there is must not count against what comes.
+  globalThis.gc?.()
+  const before = process.memoryUsage.rss()
+  let most = before
+  const delay = monitorEventLoopDelay({ resolution: 10 })
+  delay.enable()
+  let worst = 0
+  let worstCpu = 0
+  let cpu = process.threadCpuUsage()
+  const look = () => {
+    const { system, user } = process.threadCpuUsage(cpu)
+    cpu = process.threadCpuUsage()
+    worstCpu = Math.max(worstCpu, Math.round((user + system) / 1000))
+    most = Math.max(most, process.memoryUsage.rss())
+  }
+  const timer = setInterval(look, everyMs)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      clearInterval(timer)
+      delay.disable()
+    })
+  )
+  const figures = () => {
+    look()
+    // The monitor counts its own 10 ms in.
+    return {
+      memory: most - before,
+      loopDelayMs: Math.max(worst, Math.round(Math.max(0, delay.max / 1e6 - 10))),
+      turnCpuMs: worstCpu
+    }
+  }
+  return {
+    figures,
+    /** How long the loop was held up since the last time this was asked. */
+    lap: () => {
+      const held = Math.round(Math.max(0, delay.max / 1e6 - 10))
+      worst = Math.max(worst, held)
+      delay.reset()
+      return held
+    },
+    told: () => `${Math.round(figures().memory / 2 ** 20)} MiB more, loop held up ${figures().loopDelayMs} ms at most`
+  }
+})
