@@ -119,7 +119,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SensePool["Service"], never, SenseWorkers | Spawner | Scope> {
   const ports = yield* SenseWorkers
   const clock = yield* SenseClock.make
-  const { now } = clock
+  const { now, wallOf } = clock
   /** Those in force. */
   const senses = new Map<string, Sense>()
   /** These, and those that are leaving. */
@@ -178,9 +178,6 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  /** A time of the schedules, in milliseconds since the Unix epoch. */
-  const wallOf = (at: number): number => Math.round(clock.wall() + at - now())
-
   /** Tells a schedule what happened and carries out what it decides. Never waits. */
   const feed = (sense: Sense, input: SenseSchedule.Input): void => {
     const decision = SenseSchedule.decide(sense.schedule, input, now())
@@ -235,9 +232,9 @@ export const make = Effect.fnUntraced(function* (
         const client: WorkerClient<SenseRpc> = yield* runtime.client(sense.group.name)
         sense.overran = null
         sense.lines = TickLines.make()
-        const startedAt = clock.wall()
-        sense.lastAt = startedAt
         const began = now()
+        const startedAt = wallOf(began)
+        sense.lastAt = startedAt
         const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name, recorded: sense.recorded }))
         feed(sense, { _tag: "ComputeAnswered" })
         const { lines, leftOut: linesLeftOut } = sense.lines
