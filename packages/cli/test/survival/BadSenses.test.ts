@@ -8,6 +8,9 @@ import { Effect, Schema } from "effect"
 import { counting, sense } from "./fixtures.ts"
 import { canLook, daemon, field, type Files, is, stored, workspace } from "./harness.ts"
 
+// Less than what users get, so that the greedy one meets its limit soon.
+process.env["NERVE_SENSE_HEAP_MB"] = "192"
+
 /** How often the good sense is to signal, in milliseconds. */
 const intervalMs = 200
 
@@ -22,12 +25,18 @@ const files: Files = {
   refused: { interval: 200ms, group: shared }
   intruder: { interval: 200ms, group: shared }
   slow: { interval: 200ms, timeout: 300ms, group: shared }
+  syntax: { interval: 200ms, group: shared }
+  throws: { interval: 200ms, group: shared }
+  fails: { interval: 200ms, group: shared }
+  bloats: { interval: 200ms, group: shared }
+  gap: { interval: 200ms, group: shared }
   # These take their worker with them, or would.
   hangs: { interval: 200ms, timeout: 300ms, grace_period: 200ms }
   spins: { interval: 200ms, timeout: 300ms, grace_period: 200ms }
   exits: { interval: 200ms }
   rejects: { interval: 200ms }
   chatters: { interval: 200ms }
+  devours: { interval: 200ms }
 `,
   "senses/good/index.ts": counting,
   "senses/throws-on-import/index.ts": `${counting}\nthrow new Error("no such device")\n`,
@@ -39,6 +48,23 @@ const files: Files = {
   "senses/slow/index.ts": sense(
     `await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))`
   ),
+  "senses/syntax/index.ts": counting.replace("count = 0", "count = = 0"),
+  "senses/throws/index.ts": sense(`db.exec("CREATE TABLE left_behind (x)"); throw new TypeError("on purpose")`),
+  "senses/fails/index.ts": `import { Sense } from "@nerve/core"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+export default Sense.make({ signal: Schema.Never, compute: Effect.fail(new Error("failed as an Effect")) })
+`,
+  "senses/bloats/index.ts": `import { Sense } from "@nerve/core"
+import * as Schema from "effect/Schema"
+export default Sense.make({ signal: Schema.String, compute: () => Sense.signal("x".repeat(50 * 1024 * 1024)) })
+`,
+  "senses/gap/index.ts": counting,
+  "senses/gap/migrations/0002_second.sql": "CREATE TABLE second (x);\n",
+  // All that it allocates stays in use: a gigabyte, and on until it may have no more.
+  "senses/devours/index.ts": sense(`const kept = []
+    for (let n = 0; n < 1024; n++) kept.push(new Array(131_072).fill(n))
+    for (;;) kept.push(new Array(131_072).fill(kept.length))`),
   "senses/hangs/index.ts": sense("await new Promise(() => {})"),
   "senses/spins/index.ts": sense("for (;;) {}"),
   "senses/exits/index.ts": sense("process.exit(0)"),
@@ -71,11 +97,18 @@ describe.skipIf(!canLook)("bad senses beside a good one", () => {
       const migration = yield* broken("bad-sql")
       assert.strictEqual(field(migration, "file"), "senses/bad-sql/migrations/0001_init.sql")
       assert.include(text(migration), "TABEL")
+      const syntax = yield* broken("syntax")
+      assert.strictEqual(field(syntax, "file"), "senses/syntax/index.ts")
+      assert.strictEqual(field(syntax, "code"), "syntax-error")
+      assert.include(text(syntax), "senses/syntax/index.ts:3")
 
       // --- those whose computes fail
       const error = (name: string) => nerve.entry(`an error of ${name}`, is("error", name))
       assert.match(text(yield* error("refused")), /schema.*count/)
       assert.match(text(yield* error("intruder")), /readonly|read-only/)
+      assert.strictEqual(text(yield* error("throws")), "TypeError: on purpose")
+      assert.strictEqual(text(yield* error("fails")), "failed as an Effect")
+      assert.include(text(yield* error("bloats")), "52428802 characters of JSON; 1000000 are allowed")
       assert.include(text(yield* nerve.entry("the timeout of slow", is("timeout", "slow"))), "longer than 300 ms")
 
       // --- those that do not come to an end
@@ -96,6 +129,9 @@ describe.skipIf(!canLook)("bad senses beside a good one", () => {
       const crashed = yield* nerve.entry("the exit of rejects", is("exited", "sense:rejects"))
       assert.strictEqual(field(crashed, "code"), 1)
       assert.include(text(crashed, "stderrTail"), "nobody awaits this")
+      const devoured = yield* nerve.entry("the exit of devours", is("exited", "sense:devours"))
+      assert.match(text(devoured, "stderrTail"), /heap out of memory|Allocation failed/)
+      assert.include(text(yield* error("devours")), "SIGABRT, out of heap memory, for the second time in a row")
       // Whose compute it was under which the worker died twice.
       assert.include(text(yield* error("exits")), "for the second time in a row")
 

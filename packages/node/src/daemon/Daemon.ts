@@ -24,6 +24,7 @@ import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import { hostname, uptime } from "node:os"
 import * as ControlServer from "../control/ControlServer.ts"
+import { senseWorkerSpec } from "../sense/senseWorkerSpec.ts"
 import * as LogStoreSqlite from "../sqlite/LogStoreSqlite.ts"
 import * as FileWatch from "../watch/FileWatch.ts"
 import * as NodeSpawner from "../supervision/NodeSpawner.ts"
@@ -61,7 +62,7 @@ const encodeWorkflowInit = Schema.encodeSync(Schema.toCodecJson(WorkflowWorkerIn
 
 /** Each sense group runs in the bundled sense worker, in the workspace. */
 const senseWorkers = (root: string): Layer.Layer<SenseWorkers> =>
-  Layer.succeed(SenseWorkers, { spec: () => NodeCommand.entrySpec("senseWorker", { cwd: root }) })
+  Layer.succeed(SenseWorkers, { spec: () => senseWorkerSpec(root) })
 
 const workflowInit = (
   root: string,

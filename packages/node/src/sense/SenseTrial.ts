@@ -25,9 +25,9 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { backup, DatabaseSync } from "node:sqlite"
-import * as NodeCommand from "../worker/NodeCommand.ts"
 import * as DatabaseDiff from "./DatabaseDiff.ts"
 import * as SenseDatabase from "./SenseDatabase.ts"
+import { senseWorkerSpec } from "./senseWorkerSpec.ts"
 
 /** What came of it. All but the first two are failures. */
 export type TrialOutcome =
@@ -168,7 +168,7 @@ const open = Effect.fnUntraced(function* (options: Options, how: How) {
     })
   const runtime = yield* WorkerRuntime.make<GroupName, WorkerRuntime.RpcsOf<typeof SenseRpcs>>({
     rpcs: SenseRpcs,
-    worker: () => NodeCommand.entrySpec("senseWorker", { cwd: workspace, init }),
+    worker: () => senseWorkerSpec(workspace, init),
     respawn: RespawnPolicy.never,
     // It is bounded by its timeout and its grace period, whatever it does meanwhile.
     heartbeat: false,

@@ -74,10 +74,18 @@ export const environment = (): Readonly<Record<string, string>> => compileCache(
 /** The spec of a worker that runs one of our own bundled entries. */
 export const entrySpec = (
   entry: Entry,
-  options: WorkerSpecs.Options & { readonly args?: ReadonlyArray<string> }
+  options: WorkerSpecs.Options & {
+    readonly args?: ReadonlyArray<string>
+    /** As in `NodeLimits`. */
+    readonly heapSizeMb?: number
+  }
 ): WorkerSpec => {
-  const { args, ...rest } = options
-  return WorkerSpecs.command(process.execPath, [...flags, entryFile(entry), ...(args ?? [])], rest)
+  const { args, heapSizeMb, ...rest } = options
+  return WorkerSpecs.command(
+    process.execPath,
+    [...flags, ...limitFlags({ heapSizeMb }, entryFile(entry)), entryFile(entry), ...(args ?? [])],
+    rest
+  )
 }
 
 /** A folder stands for all that is below it. */

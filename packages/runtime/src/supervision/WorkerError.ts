@@ -13,7 +13,9 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   stderrTail: Schema.String
 }) {
   override get message(): string {
-    return `worker ${this.key} (incarnation ${this.incarnation}) died with the call in flight: ${format(this.exit)}`
+    // What V8 says before it aborts; the signal alone would say nothing to whoever wrote the code.
+    const why = this.stderrTail.includes("heap out of memory") ? ", out of heap memory" : ""
+    return `worker ${this.key} (incarnation ${this.incarnation}) died with the call in flight: ${format(this.exit)}${why}`
   }
 }
 
