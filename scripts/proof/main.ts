@@ -8,9 +8,10 @@ import { parseArgs } from "node:util"
 import { hostile } from "./hostile.ts"
 import { kills } from "./kills.ts"
 import { orphans } from "./orphans.ts"
+import { senses } from "./senses.ts"
 import type { Proof } from "./Proof.ts"
 
-const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, kills }
+const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, kills, senses }
 
 const usage = () => {
   console.log("usage: pnpm proof NAME [--times N] [--seed N]\n")

@@ -176,12 +176,23 @@ const compare = (root: string, name: string): { readonly wrong: ReadonlyArray<st
     const expected = Array.from(seen, (_, index) => index + 1)
     if (String(seen) !== String(expected)) wrong.push(`${name}: rows are ${brief(seen)}`)
     if (state !== seen.length) wrong.push(`${name}: state is ${state} after ${seen.length} computes`)
-    const signals = read(join(root, "data/nerve.db"), (log) =>
+    // A stop in peace, too, may come between a compute and the log: its signal waits for the next start.
+    const [waiting] = read(join(root, "data/nerve.db"), (log) => {
+      const [key] = log
+        .prepare("SELECT json_extract(payload, '$.key') AS key FROM logs WHERE type = 'signal' AND ref_id = ? ORDER BY id DESC")
+        .all(name)
+      return database
+        .prepare("SELECT json_extract(value, '$.n') AS n FROM _nerve_signal WHERE origin || ':' || number <> ?")
+        .all(String(key?.["key"]))
+        .map((row) => Number(row["n"]))
+    })
+    const logged = read(join(root, "data/nerve.db"), (log) =>
       numbers(
         log,
         `SELECT json_extract(payload, '$.value.n') FROM logs WHERE source = 'sense' AND type = 'signal' AND ref_id = '${name}' ORDER BY id`
       )
     )
+    const signals = waiting === undefined ? logged : [...logged, waiting]
     if (String(signals) !== String(expected))
       wrong.push(`${name}: of ${seen.length} computes the log has ${brief(signals)}`)
     const journal = database

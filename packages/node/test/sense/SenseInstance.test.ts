@@ -1,7 +1,8 @@
 /**
  * What a sense author can count on: a compute is one transaction with its state and its signal, a signal is
- * handed over until it is recorded and never twice, parameters and state are checked, peers are typed and
- * cannot be written, log lines carry the sense's name, and one sense boots anew alone.
+ * handed over until it is recorded and never twice (S6), parameters and state are checked, peers are typed and
+ * cannot be written (S3), log lines carry the sense's name, and one sense boots anew alone, its migrations too
+ * (S2).
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { GroupName, SenseName } from "@nerve/core/domain/Ids"
