@@ -179,7 +179,9 @@ const compare = (root: string, name: string): { readonly wrong: ReadonlyArray<st
     // A stop in peace, too, may come between a compute and the log: its signal waits for the next start.
     const [waiting] = read(join(root, "data/nerve.db"), (log) => {
       const [key] = log
-        .prepare("SELECT json_extract(payload, '$.key') AS key FROM logs WHERE type = 'signal' AND ref_id = ? ORDER BY id DESC")
+        .prepare(
+          "SELECT json_extract(payload, '$.key') AS key FROM logs WHERE type = 'signal' AND ref_id = ? ORDER BY id DESC"
+        )
         .all(name)
       return database
         .prepare("SELECT json_extract(value, '$.n') AS n FROM _nerve_signal WHERE origin || ':' || number <> ?")
