@@ -33,6 +33,10 @@ export interface DefectFrame {
   readonly name: string
   readonly message: string
   readonly stack: string | null
+  /** Its own further properties, as far as JSON has a form for them. */
+  readonly properties?: { readonly [key: string]: unknown }
+  /** What it says that caused it, if that is an Error. */
+  readonly cause?: DefectFrame
 }
 
 /** What a worker tells of itself with a `pong`; null where it cannot tell. */
@@ -48,8 +52,8 @@ export type FromWorker =
   | { readonly t: "ready"; readonly v: number; readonly info: Schema.Json; readonly ping: boolean }
   | ({ readonly t: "pong"; readonly n: number } & Vitals)
   | { readonly t: "done"; readonly id: number; readonly value: unknown }
-  /** A typed error of the RPC. */
-  | { readonly t: "fail"; readonly id: number; readonly error: unknown }
+  /** A typed error of the RPC, and where it was made. */
+  | { readonly t: "fail"; readonly id: number; readonly error: unknown; readonly stack?: string }
   | { readonly t: "die"; readonly id: number; readonly defect: DefectFrame }
   | { readonly t: "interrupted"; readonly id: number }
   /** The call itself could not be understood: unknown method, payload that its Schema refuses. */
@@ -83,6 +87,22 @@ const malformed = (frame: unknown): string => {
 export const callOf = (frame: unknown): number | undefined =>
   isRecord(frame) && typeof frame.id === "number" ? frame.id : undefined
 
+/** Causes of causes that are read; what is below is left out. */
+const maxCauses = 8
+
+const toDefect = (defect: Record<string, unknown>, message: string, depth: number): DefectFrame => {
+  const { cause, name, properties, stack } = defect
+  return {
+    name: typeof name === "string" ? name : "Error",
+    message,
+    stack: typeof stack === "string" ? stack : null,
+    ...(isRecord(properties) ? { properties } : {}),
+    ...(depth < maxCauses && isRecord(cause) && typeof cause.message === "string"
+      ? { cause: toDefect(cause, cause.message, depth + 1) }
+      : {})
+  }
+}
+
 /** A measure that a worker tells; null when it is none. */
 const amount = (value: unknown): number | null => (typeof value === "number" && value >= 0 ? value : null)
 
@@ -109,15 +129,7 @@ export const fromWorker = (frame: unknown): FromWorker | string => {
     case "die": {
       const defect = frame.defect
       return typeof frame.id === "number" && isRecord(defect) && typeof defect.message === "string"
-        ? {
-            t: "die",
-            id: frame.id,
-            defect: {
-              name: typeof defect.name === "string" ? defect.name : "Error",
-              message: defect.message,
-              stack: typeof defect.stack === "string" ? defect.stack : null
-            }
-          }
+        ? { t: "die", id: frame.id, defect: toDefect(defect, defect.message, 0) }
         : malformed(frame)
     }
     case "log":

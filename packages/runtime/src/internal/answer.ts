@@ -7,11 +7,29 @@ import type { Settlement } from "../supervision/CallTable.ts"
 import { ProtocolViolation, WorkerStopped } from "../supervision/WorkerError.ts"
 import * as rpcCodec from "./rpcCodec.ts"
 
-/** A defect that crossed the process: an Error again, with the stack it had there. */
+/** Classes of errors that both sides have. Others arrive as an `Error` of their name. */
+const classes: ReadonlyMap<string, new (message: string) => Error> = new Map(
+  [TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((one) => [one.name, one])
+)
+
+/** A defect that crossed the process: an Error again, with the stack, the properties and the cause it had there. */
 const revive = (defect: Frame.DefectFrame): Error => {
-  const error = new Error(defect.message)
-  error.name = defect.name
-  if (defect.stack !== null) error.stack = defect.stack
+  const error = new (classes.get(defect.name) ?? Error)(defect.message)
+  const set = (name: string, value: unknown, enumerable: boolean) =>
+    Object.defineProperty(error, name, { value, enumerable, configurable: true, writable: true })
+  for (const [name, value] of Object.entries(defect.properties ?? {})) set(name, value, true)
+  if (error.name !== defect.name) set("name", defect.name, false)
+  set("message", defect.message, false)
+  if (defect.stack !== null) set("stack", defect.stack, false)
+  if (defect.cause !== undefined) set("cause", revive(defect.cause), false)
+  return error
+}
+
+/** A typed error, with the stack that it had where it was made. */
+const withStack = (error: unknown, stack: unknown): unknown => {
+  if (typeof stack === "string" && error instanceof Error) {
+    Object.defineProperty(error, "stack", { value: stack, enumerable: false, configurable: true, writable: true })
+  }
   return error
 }
 
@@ -29,7 +47,7 @@ export const toExit = (key: string, codec: rpcCodec.RpcCodec, frame: Settlement)
     case "fail": {
       const decoded = codec.decodeError(frame.error)
       return Exit.isSuccess(decoded)
-        ? Exit.fail(decoded.value)
+        ? Exit.fail(withStack(decoded.value, frame.stack))
         : violation(`the error does not fit its Schema: ${rpcCodec.detail(decoded.cause)}`)
     }
     case "die":

@@ -75,7 +75,25 @@ const bounded = <A>(
       })
 }
 
-const stream = (target: Target, codec: rpcCodec.RpcCodec, payload: unknown): Stream.Stream<unknown, unknown> =>
+/** The bound of a stream: how long its reader may have to wait for the next items. The reader's own time is its own. */
+const boundedItems =
+  (target: Target, codec: rpcCodec.RpcCodec, options: CallOptions | undefined) =>
+  <A>(items: Stream.Stream<A, unknown>): Stream.Stream<A, unknown> => {
+    const timeoutMs = options?.timeoutMs
+    return timeoutMs === undefined
+      ? items
+      : Stream.timeoutOrElse(items, {
+          duration: timeoutMs,
+          orElse: () => Stream.fail(new CallTimeout({ key: target.key, method: codec.method, timeoutMs }))
+        })
+  }
+
+const stream = (
+  target: Target,
+  codec: rpcCodec.RpcCodec,
+  payload: unknown,
+  options: CallOptions | undefined
+): Stream.Stream<unknown, unknown> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const encoded = codec.encodePayload(payload)
@@ -110,6 +128,7 @@ const stream = (target: Target, codec: rpcCodec.RpcCodec, payload: unknown): Str
         () => Effect.sync(() => table.withdraw(pending))
       )
       return Stream.fromQueue(queue).pipe(
+        boundedItems(target, codec, options),
         Stream.rechunk(1),
         Stream.mapEffect((values) => {
           unread -= 1
@@ -139,7 +158,7 @@ export const makeClient = <Rpcs extends Rpc.Any>(
   const methods: Record<string, unknown> = {}
   for (const [method, codec] of rpcCodec.ofGroup(group)) {
     methods[method] = codec.streaming
-      ? (payload: unknown) => stream(target, codec, payload)
+      ? (payload: unknown, options?: CallOptions) => stream(target, codec, payload, options)
       : (payload: unknown, options?: CallOptions) => request(target, codec, payload, options)
   }
   // Built by name from the group, whose type says what each method takes and gives.

@@ -81,13 +81,48 @@ const textOf = (value: unknown): string => {
   }
 }
 
+/** Characters of JSON that the properties of a defect may take; what is beyond is left out. */
+const maxProperties = 16_384
+
+/** Causes of causes that are told. */
+const maxCauses = 8
+
+/** Of an error's own properties those that JSON has a form for, until they are too many. */
+const propertiesOf = (error: Error): Pick<Frame.DefectFrame, "properties"> => {
+  const properties: Record<string, unknown> = {}
+  let left = maxProperties
+  for (const name of Object.keys(error)) {
+    if (name === "name" || name === "message" || name === "stack" || name === "cause") continue
+    try {
+      const value: unknown = Reflect.get(error, name)
+      const text = JSON.stringify(value)
+      if (text === undefined || text.length + name.length > left) continue
+      left -= text.length + name.length
+      Object.defineProperty(properties, name, { value, enumerable: true })
+    } catch {
+      // A getter that throws, a cycle, a bigint: no property that could be told.
+    }
+  }
+  return Object.keys(properties).length === 0 ? {} : { properties }
+}
+
+/** The name that an error goes by: its own, or that of its class. */
+const nameOf = (error: Error): string => {
+  const { name } = error
+  if (name !== "Error") return textOf(name)
+  const { constructor } = error
+  return typeof constructor === "function" && constructor.name !== "" ? constructor.name : name
+}
+
 /** Users' errors may carry anything as their name or message. */
-const defectFrame = (defect: unknown): Frame.DefectFrame =>
+const defectFrame = (defect: unknown, depth = 0): Frame.DefectFrame =>
   defect instanceof Error
     ? {
-        name: textOf(defect.name),
+        name: nameOf(defect),
         message: textOf(defect.message),
-        stack: typeof defect.stack === "string" ? defect.stack : null
+        stack: typeof defect.stack === "string" ? defect.stack : null,
+        ...propertiesOf(defect),
+        ...(depth < maxCauses && defect.cause instanceof Error ? { cause: defectFrame(defect.cause, depth + 1) } : {})
       }
     : { name: "Error", message: textOf(defect), stack: null }
 
@@ -119,13 +154,16 @@ const instead = (method: string, why: string, answer: Answer): Answer => {
   }
 }
 
+const stackOf = (error: unknown): { readonly stack?: string } =>
+  error instanceof Error && typeof error.stack === "string" ? { stack: cut(error.stack) } : {}
+
 /** The frame that answers a call whose handler ended with a failure. */
 const failureFrame = (codec: rpcCodec.RpcCodec, id: number, cause: Cause.Cause<unknown>): Answer => {
   const fail = cause.reasons.find(Cause.isFailReason)
   if (fail !== undefined) {
     const encoded = codec.encodeError(fail.error)
     return Exit.isSuccess(encoded)
-      ? { t: "fail", id, error: encoded.value }
+      ? { t: "fail", id, error: encoded.value, ...stackOf(fail.error) }
       : { t: "die", id, defect: defectFrame(fail.error) }
   }
   const die = cause.reasons.find(Cause.isDieReason)

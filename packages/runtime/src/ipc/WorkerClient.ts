@@ -8,7 +8,11 @@ import type { WorkerError } from "../supervision/WorkerError.ts"
 
 /** Bounds of one call. */
 export interface CallOptions {
-  /** Milliseconds until `CallTimeout`; none unless told. Counts from the call, waiting included. */
+  /**
+   * Milliseconds until `CallTimeout`; none unless told. Counts from the call, waiting included. Of a stream: how long
+   * its reader may have to wait for the first items, and for those that follow; what the reader takes for itself
+   * does not count.
+   */
   readonly timeoutMs?: number
 }
 

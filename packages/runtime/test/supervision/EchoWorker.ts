@@ -5,7 +5,7 @@ import * as Worker from "@nerve/runtime/ipc/Worker"
 
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
 
-export const ways = ["bigint", "huge error", "huge defect", "circular defect", "odd defect"] as const
+export const ways = ["bigint", "huge error", "huge defect", "circular defect", "odd defect", "rich defect"] as const
 
 export const EchoRpcs = RpcGroup.make(
   Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String }),
@@ -25,6 +25,14 @@ export const EchoRpcs = RpcGroup.make(
   Rpc.make("Wide", { payload: { items: Schema.Int, length: Schema.Int }, success: Schema.String, stream: true })
 )
 
+/** An error as libraries make them: a class, properties, a cause, and some that JSON has no form for. */
+class ConnectionLost extends Error {
+  readonly host = "db.example"
+  readonly attempt = { count: 3, waits: [1, 2, 4] }
+  readonly big = 10n
+  readonly retry = () => {}
+}
+
 /** More than a frame may hold. */
 const huge = "x".repeat(5 * 1024 * 1024)
 
@@ -40,6 +48,10 @@ const answer = (how: (typeof ways)[number]): Effect.Effect<{ readonly value: unk
       const circular: { self?: unknown } = {}
       circular.self = circular
       return Effect.die(circular)
+    }
+    case "rich defect": {
+      const cause = Object.assign(new TypeError("no route"), { code: "EHOSTUNREACH" })
+      return Effect.die(new ConnectionLost("lost", { cause }))
     }
     case "odd defect":
       // What libraries in plain JavaScript do.
