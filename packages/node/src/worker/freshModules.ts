@@ -6,10 +6,13 @@
  *
  * What was loaded before stays in memory: whoever reloads bounds how often.
  */
-import { createRequire, registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
+import { nodeModule } from "./builtins.ts"
 
-const require = createRequire(import.meta.url)
+const require = nodeModule.createRequire(import.meta.url)
+
+/** The bundle itself, which hands some of its files on to user code. */
+const bundle = new URL(".", import.meta.url).href
 
 /** The version that a module was imported under. */
 const versionOf = (url: string | undefined): string | null =>
@@ -17,12 +20,13 @@ const versionOf = (url: string | undefined): string | null =>
 
 /** Installs the hook. Before those that look at what is imported: the last to be installed is asked first. */
 export const install = (): void => {
-  registerHooks({
+  nodeModule.registerHooks({
     resolve: (specifier, context, next) => {
       const resolved = next(specifier, context)
       const version = versionOf(context.parentURL)
       if (version === null || !resolved.url.startsWith("file:")) return resolved
       if (resolved.url.includes("?") || resolved.url.includes("/node_modules/")) return resolved
+      if (resolved.url.startsWith(bundle)) return resolved
       // CommonJS is kept by file name, whatever the URL.
       if (resolved.format === "commonjs") delete require.cache[fileURLToPath(resolved.url)]
       return { ...resolved, url: `${resolved.url}?v=${encodeURIComponent(version)}` }

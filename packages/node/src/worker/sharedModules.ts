@@ -13,21 +13,24 @@
  * A copy of Effect that the importing file would otherwise get must be of the bundle's version; where there
  * is none, the bundle serves.
  */
-import { readFileSync } from "node:fs"
-import { registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
+import { fs, nodeModule } from "./builtins.ts"
 
 const scheme = "nerve-shared:"
 
-/** Modules by specifier, as `import *` gives them. */
-export type Shared = Readonly<Record<string, object>>
-
-/** Barrels whose exports are modules: `effect` gives `Effect` for `effect/Effect`. */
-const barrels = ["effect", "effect/rpc", "effect/sql"]
+/** What a bundle shares. */
+export interface Shared {
+  /** URLs of the bundle's files by specifier. They are loaded when they are asked for. */
+  readonly files: Readonly<Record<string, string>>
+  /** Barrels: modules whose exports are modules, as specifiers by the name of the export. */
+  readonly barrels: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Names that the barrel `effect` takes from `effect/Function` one by one. */
+  readonly functions: ReadonlyArray<string>
+  /** Of the Effect that is bundled. */
+  readonly effectVersion: string
+}
 
 const isEffect = /^effect(?:\/|$)/
-
-const identifier = /^[A-Za-z_$][\w$]*$/
 
 /** Strings stay, so that what looks like a comment in one stays with it. */
 const withoutComments = (source: string): string =>
@@ -62,20 +65,10 @@ const importedNames = (text: string, specifier: string): ReadonlyArray<string> |
 const sourceOf = (parentUrl: string | undefined): string | undefined => {
   if (parentUrl === undefined || !parentUrl.startsWith("file:")) return undefined
   try {
-    return readFileSync(fileURLToPath(new URL(parentUrl)), "utf8")
+    return fs.readFileSync(fileURLToPath(new URL(parentUrl)), "utf8")
   } catch {
     return undefined
   }
-}
-
-/** The members of a barrel that the bundle has. */
-const barrelMembers = (shared: Shared, barrel: string): Record<string, object> => {
-  const members: Record<string, object> = {}
-  for (const [specifier, module] of Object.entries(shared)) {
-    const name = specifier.slice(barrel.length + 1)
-    if (specifier.startsWith(`${barrel}/`) && identifier.test(name)) members[name] = module
-  }
-  return members
 }
 
 /** The user's copy of Effect was found to be of another version than the bundle's. */
@@ -88,7 +81,7 @@ const ownFile = /^(file:.*\/effect\/)dist\/(.+)\.js$/
 
 const read = (url: URL): string | undefined => {
   try {
-    return readFileSync(url, "utf8")
+    return fs.readFileSync(url, "utf8")
   } catch {
     return undefined
   }
@@ -115,25 +108,34 @@ const makeCheck = (version: string): ((root: URL) => boolean) => {
   }
 }
 
-/** Installs the hook. `version` is the bundle's of Effect. Call it once, before user code is loaded. */
-export const install = (shared: Shared, version: string): void => {
+/** Installs the hook. Call it once, before user code is loaded. */
+export const install = ({ barrels, effectVersion, files, functions }: Shared): void => {
   // No prototype: a package named `constructor` is none of ours.
-  const modules: Record<string, object> = Object.assign(Object.create(null), shared)
-  const check = makeCheck(version)
-  for (const barrel of barrels) {
-    const functions = barrel === "effect" ? shared["effect/Function"] : undefined
-    modules[barrel] = { ...functions, ...barrelMembers(shared, barrel) }
-  }
-  // The synthetic modules below read their exports from here.
-  Object.defineProperty(globalThis, Symbol.for(scheme), { value: modules })
+  const modules: Record<string, string> = Object.assign(Object.create(null), files)
+  const ownUrls = new Set(Object.values(files))
+  const check = makeCheck(effectVersion)
 
-  const answers = (specifier: string, parentUrl: string | undefined): boolean => {
-    const module = modules[specifier]
-    if (module === undefined) return false
-    if (!barrels.includes(specifier) && specifier !== "@nerve/runtime") return true
+  /** Where each name of a barrel comes from, as a line of the module that stands in for it. */
+  const lines = new Map<string, ReadonlyMap<string, string>>()
+  for (const [barrel, members] of Object.entries(barrels)) {
+    const byName = new Map<string, string>()
+    if (barrel === "effect") {
+      for (const name of functions) byName.set(name, exporting(name, modules["effect/Function"]))
+    }
+    for (const [name, specifier] of Object.entries(members))
+      byName.set(name, exporting(`* as ${name}`, modules[specifier]))
+    lines.set(barrel, byName)
+  }
+
+  /** The URL that answers a specifier; undefined when Node is to look. */
+  const answer = (specifier: string, parentUrl: string | undefined): string | undefined => {
+    const byName = lines.get(specifier)
+    if (byName === undefined) return modules[specifier]
     const source = sourceOf(parentUrl)
     const names = source === undefined ? undefined : importedNames(source, specifier)
-    return names !== undefined && names.every((name) => Object.hasOwn(module, name))
+    return names !== undefined && names.every((name) => byName.has(name))
+      ? `${scheme}${specifier}?${[...new Set(names)].join(",")}`
+      : modules[specifier]
   }
 
   /** The specifier of a file of the user's copy of Effect, once its version was checked. */
@@ -154,29 +156,30 @@ export const install = (shared: Shared, version: string): void => {
     while (!check(new URL("node_modules/effect/", folder)) && folder.pathname !== "/") folder = new URL("..", folder)
   }
 
-  const sharedUrl = (specifier: string) => ({ url: `${scheme}${specifier}`, shortCircuit: true })
+  const found = (url: string) => ({ url, format: "module", shortCircuit: true })
 
-  registerHooks({
+  nodeModule.registerHooks({
     resolve: (specifier, context, next) => {
-      if (answers(specifier, context.parentURL)) {
+      if (ownUrls.has(specifier)) return found(specifier)
+      const url = answer(specifier, context.parentURL)
+      if (url !== undefined) {
         if (isEffect.test(specifier)) checkFrom(context.parentURL)
-        return sharedUrl(specifier)
+        return found(url)
       }
       const resolved = next(specifier, context)
       if (!resolved.url.includes("/effect/dist/")) return resolved
-      const own = ownSpecifier(resolved.url)
-      return own !== undefined && own in modules ? sharedUrl(own) : resolved
+      const own = modules[ownSpecifier(resolved.url) ?? ""]
+      return own === undefined ? resolved : found(own)
     },
     load: (url, context, next) => {
       if (!url.startsWith(scheme)) return next(url, context)
-      const specifier = url.slice(scheme.length)
-      const names = Object.keys(modules[specifier] ?? {}).filter((name) => identifier.test(name) && name !== "default")
-      const lines = names.map((name, i) => `const e${i} = m[${JSON.stringify(name)}]; export { e${i} as ${name} };`)
-      return {
-        format: "module",
-        shortCircuit: true,
-        source: `const m = globalThis[Symbol.for(${JSON.stringify(scheme)})][${JSON.stringify(specifier)}];\n${lines.join("\n")}`
-      }
+      const [barrel = "", names = ""] = url.slice(scheme.length).split("?")
+      const byName = lines.get(barrel)
+      const source = names.split(",").map((name) => byName?.get(name) ?? "")
+      return { format: "module", shortCircuit: true, source: source.join("\n") }
     }
   })
 }
+
+const exporting = (what: string, url: string | undefined): string =>
+  `export ${what.startsWith("*") ? what : `{ ${what} }`} from ${JSON.stringify(url)};`

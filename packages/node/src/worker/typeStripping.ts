@@ -8,11 +8,10 @@
  * Only ES modules in TypeScript are answered from here. Whatever else there is to say about a file,
  * a syntax error in particular, is left to Node.
  */
-import { createHash } from "node:crypto"
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { registerHooks, stripTypeScriptTypes } from "node:module"
+import type { BigIntStats } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { fs, nodeModule } from "./builtins.ts"
 
 /** Stripped files kept at most. One that was removed too early costs the next worker its 40 ms, once. */
 export const maxKept = 1000
@@ -21,7 +20,22 @@ const prefix = "stripped-"
 
 const read = (file: string): string | undefined => {
   try {
-    return readFileSync(file, "utf8")
+    return fs.readFileSync(file, "utf8")
+  } catch {
+    return undefined
+  }
+}
+
+/** A file that changed this shortly before may change once more without a sign: its times may be as coarse as that. */
+const tooFreshMs = 20
+
+/** The file as it is now. By a hash it would be surer, but to load what hashes costs a worker 8 ms and 1.4 MB. */
+const identity = ({ ctimeNs, dev, ino, mtimeNs, size }: BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join("-")
+
+const look = (file: string): BigIntStats | undefined => {
+  try {
+    return fs.statSync(file, { bigint: true })
   } catch {
     return undefined
   }
@@ -30,23 +44,23 @@ const read = (file: string): string | undefined => {
 /** Another worker may write the same file at the same moment: each writes its own and moves it there. */
 const write = (file: string, text: string): void => {
   try {
-    writeFileSync(`${file}.${process.pid}`, text, { mode: 0o600 })
-    renameSync(`${file}.${process.pid}`, file)
+    fs.writeFileSync(`${file}.${process.pid}`, text, { mode: 0o600 })
+    fs.renameSync(`${file}.${process.pid}`, file)
   } catch {
     // A full disk: the next worker strips it again.
   }
 }
 
-const modified = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+const modified = (file: string): number => fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
 /** Removes the older half when there are too many; what a worker that was killed has left half written, too. */
 const prune = (folder: string, limit: number): void => {
   try {
-    const names = readdirSync(folder).filter((name) => name.startsWith(prefix))
+    const names = fs.readdirSync(folder).filter((name) => name.startsWith(prefix))
     if (names.length <= limit) return
     const byAge = names.map((name) => ({ name, at: modified(join(folder, name)) })).sort((a, b) => a.at - b.at)
     for (const { name } of byAge.slice(0, byAge.length - Math.floor(limit / 2))) {
-      rmSync(join(folder, name), { force: true })
+      fs.rmSync(join(folder, name), { force: true })
     }
   } catch {
     // Another worker does the same at this moment, or the folder is gone: the next one looks again.
@@ -55,7 +69,7 @@ const prune = (folder: string, limit: number): void => {
 
 const strip = (source: string): string | undefined => {
   try {
-    return stripTypeScriptTypes(source)
+    return nodeModule.stripTypeScriptTypes(source)
   } catch {
     // Node says better than we could what is wrong, when it loads the file itself.
     return undefined
@@ -68,17 +82,19 @@ const strip = (source: string): string | undefined => {
  */
 export const install = (folder: string | undefined, limit: number = maxKept): void => {
   if (folder === undefined) return
-  registerHooks({
+  nodeModule.registerHooks({
     load: (url, context, next) => {
       if (context.format !== "module-typescript" || !url.startsWith("file:")) return next(url, context)
-      const source = read(fileURLToPath(new URL(url)))
-      if (source === undefined) return next(url, context)
-      const key = createHash("sha256").update(`${process.version}\0${source}`).digest("hex")
-      const kept = join(folder, `${prefix}${key}.js`)
+      const file = fileURLToPath(new URL(url))
+      const found = look(file)
+      if (found === undefined) return next(url, context)
+      const kept = join(folder, `${prefix}${process.version}-${identity(found)}.js`)
       const known = read(kept)
-      const stripped = known ?? strip(source)
+      if (known !== undefined) return { format: "module", source: known, shortCircuit: true }
+      const source = read(file)
+      const stripped = source === undefined ? undefined : strip(source)
       if (stripped === undefined) return next(url, context)
-      if (known === undefined) {
+      if (Date.now() - Number(found.ctimeMs) > tooFreshMs) {
         write(kept, stripped)
         prune(folder, limit)
       }

@@ -4,7 +4,7 @@
  */
 import type * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
-import { bundledModules, effectVersion } from "./bundledModules.ts"
+import { bundledModules } from "./bundledModules.ts"
 import * as sharedModules from "./sharedModules.ts"
 import { spareArgument } from "./spareFrames.ts"
 import * as typeStripping from "./typeStripping.ts"
@@ -12,7 +12,7 @@ import { warmUp } from "./warmUp.ts"
 import * as WorkerMain from "./WorkerMain.ts"
 
 typeStripping.install(process.env.NODE_COMPILE_CACHE)
-sharedModules.install(bundledModules, effectVersion)
+sharedModules.install(bundledModules)
 
 /** The module's default export, if it is an Effect. Any other is the author's mistake, told as such. */
 const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>> => {

@@ -13,6 +13,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { fileName } from "../../src/worker/sharedSpecifiers.ts"
 
 const repository = fileURLToPath(new URL("../../../..", import.meta.url))
 
@@ -29,8 +30,15 @@ const group = RpcGroupModule.make(RpcModule.make("Ask", { success: SchemaModule.
 export default WorkerModule.serve(group, { Ask: () => EffectModule.succeed(result) })
 `
 
-/** The modules that the worker carries, by specifier: what is the same object came from there. */
-const carried = `const carried = globalThis[Symbol.for("nerve-shared:")]\n`
+/** The modules that the worker carries: what is the same object came from there. */
+const bundled = (specifier: string) =>
+  JSON.stringify(new URL(`../../dist/${fileName(specifier)}.mjs`, import.meta.url).href)
+
+const carried = `
+import * as carriedEffect from ${bundled("effect/Effect")}
+import * as carriedSchema from ${bundled("effect/Schema")}
+import * as carriedSqlClient from ${bundled("effect/sql/SqlClient")}
+`
 
 type Install = (modules: string) => void
 
@@ -99,7 +107,7 @@ describe("modules by their own name", () => {
     `${carried}
      import * as Effect from "effect/Effect"
      import * as SqlClient from "effect/sql/SqlClient"
-     const result = [Effect.gen === carried["effect/Effect"].gen, SqlClient.SqlClient === carried["effect/sql/SqlClient"].SqlClient]`,
+     const result = [Effect.gen === carriedEffect.gen, SqlClient.SqlClient === carriedSqlClient.SqlClient]`,
     [true, true]
   )
 
@@ -109,7 +117,7 @@ describe("modules by their own name", () => {
      import { createRequire } from "node:module"
      const dynamic = await import("effect/Effect")
      const required = createRequire(import.meta.url)("effect/Effect")
-     const result = [dynamic.gen, required.gen].map((gen) => gen === carried["effect/Effect"].gen)`,
+     const result = [dynamic.gen, required.gen].map((gen) => gen === carriedEffect.gen)`,
     [true, true]
   )
 
@@ -137,11 +145,9 @@ describe("modules by their own name", () => {
 })
 
 describe("the barrel", () => {
-  const isCarried = `${carried}; const same = (module, name) => module === carried["effect"][name]; `
-
   finds(
     "gives the carried modules when all its names are carried, however the import is written",
-    `${isCarried}
+    `${carried}
      import {
        Effect as Fx, // isn't this a comment; with a quote'
        /* Tracer, */ Schema,
@@ -150,7 +156,7 @@ describe("the barrel", () => {
      import type { RateLimiter } from "effect"
      // import { Nothing } from "effect"
      export { Option } from 'effect'
-     const result = [same(Fx, "Effect"), same(Schema, "Schema")]`,
+     const result = [Fx === carriedEffect, Schema === carriedSchema]`,
     [true, true]
   )
 
@@ -159,7 +165,7 @@ describe("the barrel", () => {
     `${carried}
      import { Effect, Micro, Schema, Trie } from "effect"
      const result = [
-       Effect.gen === carried["effect/Effect"].gen,
+       Effect.gen === carriedEffect.gen,
        typeof Trie.empty,
        Effect.runSync(Schema.decodeUnknownEffect(Schema.FiniteFromString)("42"))
      ]`.replace("Micro, ", ""),
@@ -188,6 +194,19 @@ describe("the barrel", () => {
      const result = [typeof Effect.gen, typeof Trie.empty]`,
     ["function", "function"],
     { files: { "effects.ts": `export * from "effect"` } }
+  )
+})
+
+describe("the barrel of nerve", () => {
+  finds(
+    "gives what a file takes, and all of it when it takes more",
+    `import { Sense } from "@nerve/core"
+     import { Workflow, createRole } from "@nerve/core"
+     import { other } from "./other.ts"
+     import * as SenseModule from "@nerve/core/authoring/Sense"
+     const result = [Sense.make === SenseModule.make, typeof createRole, other.make === Workflow.make]`,
+    [true, "function", true],
+    { files: { "other.ts": `import { Workflow } from "@nerve/core"\nexport const other = Workflow` } }
   )
 })
 
