@@ -67,6 +67,7 @@ const workers = (outdir: string): BuildOptions => ({
     { in: `shared:${join(workerFolder, "workerEntry.ts")}`, out: "worker" },
     { in: `shared:${join(workerFolder, "senseWorkerEntry.ts")}`, out: "senseWorker" },
     { in: `shared:${join(workerFolder, "workflowWorkerEntry.ts")}`, out: "workflowWorker" },
+    { in: `shared:${join(workerFolder, "migrationThreadEntry.ts")}`, out: "migrationThread" },
     ...specifiers.map((specifier) => ({ in: `shared:${specifier}`, out: fileName(specifier) }))
   ]
 })
