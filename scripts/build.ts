@@ -9,7 +9,7 @@ import { cp, mkdir, readdir, rename, rm, stat } from "node:fs/promises"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { fileName, hotSpecifiers, specifiers } from "../packages/node/src/worker/sharedSpecifiers.ts"
+import { fileName, hotSpecifiers, specifiers } from "@nerve/node/worker/sharedSpecifiers"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const nodeDist = join(root, "packages/node/dist")

@@ -56,6 +56,16 @@ export const specifiers: ReadonlyArray<string> = [
 /** What nearly every worker asks for, besides what it needs to serve calls: one file of the bundle with that. */
 export const hotSpecifiers: ReadonlyArray<string> = ["effect/rpc/Rpc", "effect/rpc/RpcGroup", "effect/Layer"]
 
+/** What the module of a worker imports as a rule: a spare has it loaded before it is told which module that is. */
+export const usual: ReadonlyArray<string> = [
+  "@nerve/runtime/ipc/Worker",
+  "effect/Effect",
+  "effect/rpc/Rpc",
+  "effect/rpc/RpcGroup",
+  "effect/Schema",
+  "effect/Stream"
+]
+
 /** The bundle's file of a specifier, without its extension. */
 export const fileName = (specifier: string): string => `shared.${specifier.replaceAll("/", ".")}`
 

@@ -6,6 +6,7 @@ import type * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
 import { bundledModules } from "./bundledModules.ts"
 import * as sharedModules from "./sharedModules.ts"
+import { usual } from "./sharedSpecifiers.ts"
 import { spareArgument } from "./spareFrames.ts"
 import * as typeStripping from "./typeStripping.ts"
 import { warmUp } from "./warmUp.ts"
@@ -28,6 +29,7 @@ const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort
 
 /** The first import of a process sets the module loader up, hooks included. */
 const empty: string = new URL("./emptyModule.mjs", import.meta.url).href
-const warm = (): Promise<unknown> => Promise.all([import(empty), Effect.runPromise(warmUp)])
+const warm = (): Promise<unknown> =>
+  Promise.all([import(empty), Effect.runPromise(warmUp), ...usual.map((specifier) => import(specifier))])
 
 WorkerMain.run(load, process.argv[2] === spareArgument ? { warm } : undefined)
