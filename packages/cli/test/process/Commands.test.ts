@@ -326,6 +326,41 @@ describe("commands with a daemon", () => {
     })
   )
 
+  it.live("threads are answered, paused, resumed, retried, forked, cancelled and explained", () =>
+    Effect.gen(function* () {
+      const root = yield* served
+      const says = (words: string, ...args: ReadonlyArray<string>) =>
+        Effect.map(run(root, ...args), (ran) => assert.deepStrictEqual([ran.code, ran.stdout], [0, `${words}\n`]))
+      yield* says("approved; thread t-aab2 goes on", "thread", "answer", "t-aab", "--approve", "--reason", "fine")
+      yield* says("thread t-aab2 pauses; a round in flight is finished first", "thread", "pause", "t-aab")
+      yield* says("thread t-aab2 goes on", "thread", "resume", "t-aab")
+      yield* says("thread t-bbb3 failed, goes on after round 1", "thread", "retry", "t-b")
+      yield* says("cancelled thread t-aab2", "thread", "cancel", "t-aab", "--reason", "no")
+      yield* says("next in the queue", "why", "t-aab")
+      yield* says(
+        "paused investigate: nothing of it is started until it is resumed",
+        "workflow",
+        "pause",
+        "investigate"
+      )
+      yield* says("resumed investigate", "workflow", "resume", "investigate")
+      const forked = yield* run(root, "thread", "fork", "t-aaa1", "--round", "0", "--json")
+      assert.deepStrictEqual(JSON.parse(forked.stdout), { threadId: "t-fork", status: "started", rerun: ["reporter"] })
+      assert.include(forked.stderr, "their effects may happen again: reporter")
+      assertFailed(yield* run(root, "thread", "cancel", "t-aaa1"), 1, "has ended already")
+      assertFailed(
+        yield* run(root, "thread", "answer", "t-aab", "--approve", "--answer", '"wrong"'),
+        1,
+        "the answer does not fit what gate asks for: answer.amount: Expected number"
+      )
+      assertFailed(yield* run(root, "thread", "answer", "t-aab"), 2, "either --approve or --reject")
+      assertFailed(yield* run(root, "thread", "answer", "t-aab", "--approve", "--answer", "{"), 2, "JSON")
+      assertFailed(yield* run(root, "workflow", "pause", "nope"), 1, 'no workflow "nope"')
+      assert.strictEqual((yield* run(root, "thread", "wait", "t-aaa1")).code, 0)
+      assert.strictEqual((yield* run(root, "thread", "wait", "t-bbb3")).code, 1)
+    })
+  )
+
   it.live("thread kill kills what is active, and says when there is nothing to kill", () =>
     Effect.gen(function* () {
       const root = yield* served

@@ -3,7 +3,7 @@ import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import type { WorkflowWorkerInit } from "@nerve/core/wire/WorkflowRpcs"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Schedule, type Schema, Scope } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
@@ -43,6 +43,8 @@ const host = Effect.fnUntraced(function* (
     built: () => built,
     round: (steps: ReadonlyArray<ThreadMessage> = [], changed: Partial<ThreadStart> = {}) =>
       made.handlers.RunRound({ start: { ...start, ...changed }, steps }),
+    on: (version: string) => made.handlers.RunRound({ start, steps: [], version }),
+    check: (role: string, answer: Schema.Json) => made.handlers.CheckAnswer({ role, answer }),
     stop: (threadId: ThreadId) => made.handlers.StopRound({ threadId })
   }
 })
@@ -179,6 +181,48 @@ describe("WorkflowHost", () => {
       }
       expect(contents).toEqual([workspace, "from the endpoint", "hello", `w ${workspace}`])
       expect(built()).toBe(1)
+    })
+  )
+
+  it.live("says what a role waits for, and checks answers by the role's Schema", () =>
+    Effect.gen(function* () {
+      const approval = `Role.approval({
+        question: ({ start }) => "Really " + start.prompt + "?",
+        answer: Schema.Struct({ amount: Schema.Int }),
+        timeout: "1 hour"
+      })`
+      const { check, round } = yield* host(single(approval))
+      expect(yield* round()).toMatchObject({
+        _tag: "Waits",
+        role: "r",
+        request: { _tag: "Approval", question: "Really go?", timeoutMs: 3_600_000, schema: { type: "object" } }
+      })
+      expect(yield* check("r", { amount: 3 })).toEqual({ amount: 3 })
+      const refused = yield* Effect.flip(check("r", { amount: "three" }))
+      expect(refused).toMatchObject({ _tag: "AnswerRefused", path: "answer.amount" })
+      expect((yield* Effect.flip(check("x", null)))._tag).toBe("UnknownRole")
+      expect(yield* round([], { dryRun: true })).toMatchObject({
+        _tag: "Spoke",
+        meta: { decision: "approved", by: "" }
+      })
+
+      const sleeper = yield* host(single(`Role.sleep({ until: ({ steps }) => 1000 + steps.length })`))
+      expect(yield* sleeper.round()).toMatchObject({ _tag: "Waits", request: { _tag: "Sleep", until: 1000 } })
+      const parent = yield* host(single(`Role.child({ workflow: "other", prompt: "x", maxRounds: 3 })`))
+      expect(yield* parent.round()).toMatchObject({ request: { _tag: "Child", workflow: "other", maxRounds: 3 } })
+      const broken = yield* host(single(`Role.child({ workflow: () => { throw new Error("no name") }, prompt: "x" })`))
+      expect(yield* Effect.flip(broken.round())).toMatchObject({ _tag: "RoleFailed", message: "no name" })
+    })
+  )
+
+  it.live("refuses a thread that began on other code, and pauses one whose role asks for it", () =>
+    Effect.gen(function* () {
+      const { on, ready, round } = yield* host(
+        single(`Role.make(() => Effect.fail(new Role.PauseThread({ reason: "the budget is spent" })))`)
+      )
+      expect(yield* round()).toEqual({ _tag: "Pauses", role: "r", reason: "the budget is spent" })
+      expect(yield* Effect.flip(on("v0"))).toMatchObject({ _tag: "CodeChanged", expected: "v0", found: ready.version })
+      expect((yield* on(ready.version ?? ""))._tag).toBe("Pauses")
     })
   )
 
