@@ -120,7 +120,7 @@ describe("a file", () => {
           assert.lengthOf(yield* history.query({ sense: "s3" }), 1)
           // The file that is open is not the file of that name any more: the log's own guard.
           renameSync(file, `${file}.away`)
-          for (let nth = 0; nth < 300; nth++) history.recordUnsafe(tick(`s${nth}`, "signal", { dueAt: nth }))
+          for (let nth = 0; nth < 1_500; nth++) history.recordUnsafe(tick(`s${nth}`, "signal", { dueAt: nth }))
           const error = yield* Effect.flip(history.query({ sense: "s3" }))
           assert.include(error.message, "was deleted or replaced")
           renameSync(`${file}.away`, file)
@@ -131,7 +131,7 @@ describe("a file", () => {
           )
         })
       )
-      assert.strictEqual(rowsIn(file), 311)
+      assert.strictEqual(rowsIn(file), 1_511)
     })
   )
 })

@@ -24,8 +24,11 @@ import { DEFAULT_LIMIT, KEPT_PER_OUTCOME, type TickHistory } from "./TickHistory
 /** How long ticks gather before they are written; what a crash may take along. */
 export const FLUSH_EVERY = "5 seconds"
 
-/** Rows per transaction: a few milliseconds of the daemon's only thread. */
-const BATCH_ROWS = 256
+/**
+ * Rows per transaction: about ten milliseconds of the daemon's only thread. Each transaction forces the
+ * disk once, which may take longer than that: a thousand senses gather five thousand rows.
+ */
+const BATCH_ROWS = 1024
 
 /** Rows per INSERT. Batches are put together from these few sizes, so that few statements are prepared. */
 const INSERT_SIZES = [64, 16, 4, 1] as const
