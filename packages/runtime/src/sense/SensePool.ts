@@ -10,14 +10,13 @@
  * `onEvent` that is slow holds up its own sense and nobody else's.
  */
 import type { NerveConfig, SenseConfig } from "@nerve/core/config/NerveConfig"
-import { GroupName, type SenseName } from "@nerve/core/domain/Ids"
+import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
 import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { type SenseView, UnknownSense, type WorkerView } from "@nerve/core/wire/ControlRpcs"
 import {
-  type ComputeOutcome,
   type SenseBoot,
   type SenseInit,
   SenseRpcs,
@@ -32,18 +31,29 @@ import * as FiberMap from "effect/FiberMap"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Rpc from "effect/rpc/Rpc"
-import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import type { LogStoreError } from "../log/LogStore.ts"
 import type { Spawner } from "../supervision/Spawner.ts"
-import type { WorkerError } from "../supervision/WorkerError.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
 import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
+import { classify, type ComputeExit, deathIn, type SenseRpc } from "./internal/computeEnd.ts"
+import {
+  boundMs,
+  canCompute,
+  dependentsIn,
+  type Group,
+  isComputing,
+  isToChange,
+  newGroup,
+  newSense,
+  nowhere,
+  type Sense,
+  statusOf
+} from "./internal/senseState.ts"
 import * as SenseClock from "./internal/senseClock.ts"
 import * as TickLines from "./internal/tickLines.ts"
 import { WakeQueue } from "./internal/wakeQueue.ts"
@@ -709,134 +719,6 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (options: Options): Layer.Layer<SensePool, never, SenseWorkers | Spawner> =>
   Layer.effect(SensePool, make(options))
 
-// --- what is kept of a sense and of a group
-
-type SenseRpc = RpcGroup.Rpcs<typeof SenseRpcs>
-type ComputeExit = Exit.Exit<ComputeOutcome, Rpc.Error<SenseRpc> | WorkerError>
-
-interface Group {
-  readonly name: GroupName
-  /** Whether its worker takes computes. */
-  ready: boolean
-  /** Which incarnation of its worker was ready last; 0 when none was. */
-  incarnation: number
-  /** Evictions under way. */
-  evicting: number
-  /** Senses under which the last worker died, to be tried alone. */
-  suspects: Array<Sense>
-  /** Whether it was asked to have a worker. */
-  started: boolean
-  /** Versions of modules that its worker has loaded since it started. */
-  imports: number
-  /** Which senses its worker was told there are. */
-  peers: ReadonlyArray<SenseName>
-}
-
-interface Sense {
-  /** Where it is. */
-  group: Group
-  /** Where it is to be; null: nowhere, it leaves. */
-  target: Group | null
-  /** What its worker has to take over: its code as it is now, or only its settings. */
-  stale: "code" | "settings" | null
-  /** Files that have changed since its code was loaded. */
-  changed: ReadonlyArray<string>
-  /** Of its module in the worker that runs; undefined for what the worker loaded at its start. */
-  version: string | undefined
-  /** A worker died while it was booted: workers start without it. */
-  isolated: boolean
-  config: SenseConfig
-  schedule: SenseSchedule.State
-  /** Open when a compute is to start. */
-  readonly go: Latch.Latch
-  /** Why the current compute runs. */
-  cause: SenseSchedule.Cause
-  /** When it was due, in milliseconds since the Unix epoch. */
-  dueAt: number
-  /** What it has logged. */
-  lines: TickLines.TickLines
-  /** Null until the current compute passes its bound; then the others of its group that were computing. */
-  overran: ReadonlyArray<Sense> | null
-  /** Whether the last compute was interrupted by its worker's going. */
-  interrupted: boolean
-  /** Why it does not load. */
-  problem: Problem | null
-  /** Its migrations are still being applied. */
-  booting: boolean
-  /** Key of its last signal in the log. */
-  recorded: string | null
-  /** Milliseconds since the Unix epoch. */
-  lastAt: number | null
-  computes: number
-  signals: number
-  errors: number
-}
-
-const newGroup = (name: GroupName): Group => ({
-  name,
-  ready: false,
-  incarnation: 0,
-  evicting: 0,
-  suspects: [],
-  started: false,
-  imports: 0,
-  peers: []
-})
-
-/** The group of a sense on its way from one to another. */
-const nowhere: Group = newGroup(GroupName.make("none"))
-
-const newSense = (config: SenseConfig, group: Group, now: number, wallOffset: number): Sense => ({
-  group,
-  target: group,
-  stale: null,
-  changed: [],
-  version: undefined,
-  isolated: false,
-  config,
-  schedule: SenseSchedule.make(SenseSchedule.settings(config), now, wallOffset),
-  go: Latch.makeUnsafe(),
-  cause: { _tag: "Interval" },
-  dueAt: 0,
-  lines: TickLines.make(),
-  overran: null,
-  interrupted: false,
-  problem: null,
-  booting: false,
-  recorded: null,
-  lastAt: null,
-  computes: 0,
-  signals: 0,
-  errors: 0
-})
-
-const dependentsIn = (senses: Iterable<Sense>): ReadonlyMap<string, ReadonlyArray<Sense>> => {
-  const all = new Map<string, Array<Sense>>()
-  for (const sense of senses) {
-    for (const source of sense.config.on) {
-      const others = all.get(source)
-      if (others === undefined) all.set(source, [sense])
-      else others.push(sense)
-    }
-  }
-  return all
-}
-
-const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag === "Running"
-
-/** Whether there is something to do at its next idle moment. */
-const isToChange = (sense: Sense): boolean => sense.target !== sense.group || sense.stale !== null
-
-const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting && !isToChange(sense)
-
-const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
-
-const statusOf = (sense: Sense): SenseView["status"] => {
-  if (sense.problem !== null) return "failed"
-  if (SenseSchedule.isRunning(sense.schedule)) return "running"
-  return sense.group.ready && !sense.booting ? "ok" : "waiting"
-}
-
 // --- workers
 
 const encodeInit = Schema.encodeSync(SenseWorkerInit)
@@ -873,62 +755,3 @@ const unbootable = (sense: Sense, why: string): Problem => ({
   file: null,
   hint: "Its worker goes on without it. It is tried again when its files change."
 })
-
-// --- the end of a compute
-
-type End =
-  | ({ readonly _tag: "SignalEmitted" } & Omit<Extract<ComputeOutcome, { readonly _tag: "Signal" }>, "_tag">)
-  | { readonly _tag: "ComputeEnded"; readonly reason: string | null }
-  | { readonly _tag: "ComputeFailed"; readonly message: string; readonly stack: string | null }
-  | { readonly _tag: "Unavailable"; readonly problem: Problem }
-  | { readonly _tag: "ComputeTimedOut"; readonly timeoutMs: number }
-  | { readonly _tag: "ComputeKilled"; readonly boundMs: number; readonly others: ReadonlyArray<SenseName> }
-  | { readonly _tag: "ComputeInterrupted"; readonly reason: string }
-
-const failed = (message: string, stack: string | null = null): End => ({ _tag: "ComputeFailed", message, stack })
-
-const errorIn = (exit: ComputeExit) =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-
-/** The incarnation that died under the compute; null if none did. */
-const deathIn = (exit: ComputeExit): number | null => {
-  const error = errorIn(exit)
-  return error?._tag === "WorkerDied" ? error.incarnation : null
-}
-
-/**
- * What a compute came to. When its worker went away under it, it runs again, but only once: a compute
- * under which two workers died in a row is taken to be the cause, and waits for its next trigger.
- */
-const classify = (sense: Sense, exit: ComputeExit): End => {
-  if (Exit.isSuccess(exit)) {
-    return exit.value._tag === "Signal"
-      ? { ...exit.value, _tag: "SignalEmitted" }
-      : { _tag: "ComputeEnded", reason: exit.value.reason }
-  }
-  const error = errorIn(exit)
-  switch (error?._tag) {
-    case undefined:
-      return failed(Cause.pretty(exit.cause))
-    case "ComputeFailed":
-      return failed(error.message, error.stack)
-    case "ComputeTimeout":
-      return { _tag: "ComputeTimedOut", timeoutMs: error.timeoutMs }
-    case "SenseUnavailable":
-      return error.problem === null ? failed(error.message) : { _tag: "Unavailable", problem: error.problem }
-    case "WorkerDied":
-    case "WorkerStopped":
-      if (sense.overran !== null) {
-        const others = sense.overran.map(({ config }) => config.name)
-        return { _tag: "ComputeKilled", boundMs: boundMs(sense), others }
-      }
-      return sense.interrupted
-        ? failed(`${error.message}, for the second time in a row`)
-        : { _tag: "ComputeInterrupted", reason: error.message }
-    case "RespawnLimitReached":
-    case "MailboxFull":
-    case "CallTimeout":
-    case "ProtocolViolation":
-      return failed(error.message)
-  }
-}
