@@ -7,9 +7,12 @@ import { Effect } from "effect"
 import * as BitFlips from "./bitFlips.ts"
 
 /** The same images in each run; a failure names file and bit. */
-const random = (seed: number) => () => {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return seed / 2 ** 32
+const random = (seed: number) => {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
 }
 
 const images = Number(process.env["NERVE_IMAGES"] ?? 30)

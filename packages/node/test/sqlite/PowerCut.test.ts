@@ -6,9 +6,12 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as PowerCut from "./powerCut.ts"
 
-const random = (seed: number) => () => {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return seed / 2 ** 32
+const random = (seed: number) => {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
 }
 
 const images = Number(process.env["NERVE_IMAGES"] ?? 24)

@@ -1,0 +1,162 @@
+/**
+ * What a disk does to a log (D1, D3, D4): it fills up again and again, also across restarts, and its file
+ * becomes read-only. Errors are typed, nothing that was acknowledged is lost, and it goes on when the cause
+ * is gone. A full disk is a small file system in memory, which only root may mount; elsewhere that part is
+ * skipped, and said so.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { describe, expect, it } from "@effect/vitest"
+import { defaultPolicy } from "@nerve/runtime/log/Archive"
+import type { LogStore } from "@nerve/runtime/log/LogStore"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { message, opened, signal } from "../../../runtime/test/log/LogStoreSuite.ts"
+import { all, DAY, newFile, withStores } from "./support.ts"
+
+/** A file system of 4 MiB; undefined where none can be mounted. */
+const mounted = (): string | undefined => {
+  const path = mkdtempSync(join(tmpdir(), "nerve-full-"))
+  const isMounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", path]).status === 0
+  if (!isMounted) rmSync(path, { recursive: true })
+  return isMounted ? path : undefined
+}
+
+const unmount = (path: string) => {
+  execFileSync("umount", ["-l", path])
+  rmSync(path, { recursive: true, force: true })
+}
+
+const canMount = (() => {
+  const path = process.platform === "linux" ? mounted() : undefined
+  if (path === undefined) console.log("Trouble: a full disk is skipped, for no file system can be mounted here")
+  else unmount(path)
+  return path !== undefined
+})()
+
+const small = Effect.acquireRelease(
+  Effect.sync(() => mounted() ?? ""),
+  (path) => Effect.sync(() => unmount(path))
+)
+
+/** Fills the disk to the last byte; gives it back again. */
+const hog = (path: string) => {
+  const file = join(path, "hog")
+  return {
+    take: () => {
+      const { bavail, bsize } = statfsSync(path)
+      if (bavail > 0) writeFileSync(file, Buffer.alloc(bavail * bsize))
+    },
+    giveBack: () => existsSync(file) && unlinkSync(file)
+  }
+}
+
+/** Appends until the disk is full; the ids that were acknowledged. */
+const appendUntilFull = Effect.fnUntraced(function* (store: LogStore["Service"], round: number) {
+  const acknowledged: Array<number> = []
+  for (let n = 0; n < 10_000; n++) {
+    const size = n % 7 === 3 ? 70_000 : 3000
+    const appended = yield* Effect.result(store.append(signal("cpu", `${round} ${"x".repeat(size)}`)))
+    if (appended._tag === "Failure") {
+      expect(appended.failure).toMatchObject({ _tag: "LogStoreError", operation: "append" })
+      expect(appended.failure.permanent).not.toBe(true)
+      return acknowledged
+    }
+    acknowledged.push(appended.success.id)
+  }
+  throw new Error("the disk did not fill up")
+})
+
+describe.skipIf(!canMount)("a disk that fills up", () => {
+  it.effect(
+    "twenty times, with restarts while it is full: no acknowledged entry is lost, and it goes on",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* small
+        const file = join(path, "data", "nerve.db")
+        mkdirSync(join(path, "data"))
+        const disk = hog(path)
+        const acknowledged: Array<number> = []
+        for (let round = 0; round < 20; round++) {
+          yield* withStores(file, (store) =>
+            Effect.gen(function* () {
+              disk.take()
+              // Full as it is, a thread's state can be read.
+              yield* store.activeRuns
+              acknowledged.push(...(yield* appendUntilFull(store, round)))
+              disk.giveBack()
+              acknowledged.push((yield* store.append(signal("after"))).id)
+              if (round % 5 === 0) disk.take()
+            })
+          )
+          // Closed, perhaps while full; what cannot be opened now says so, and can later.
+          const opened = yield* Effect.result(withStores(file, all))
+          if (opened._tag === "Failure") expect(opened.failure).toMatchObject({ reason: "disk-full" })
+          disk.giveBack()
+          const found = yield* withStores(file, (store, maintenance) =>
+            Effect.gen(function* () {
+              const ids = new Set((yield* all(store)).map(({ id }) => id))
+              expect(acknowledged.filter((id) => !ids.has(id))).toEqual([])
+              expect(yield* maintenance.verify).toMatchObject({ problems: [] })
+              // Makes room for the next round.
+              yield* TestClock.adjust(3 * DAY)
+              return yield* maintenance.archive({ archiveAfter: DAY, keep: DAY })
+            })
+          )
+          if (found.removedDays.length > 0) acknowledged.length = 0
+          yield* withStores(file, (_, maintenance) => maintenance.vacuum)
+        }
+      }),
+    120_000
+  )
+
+  it.effect("while a day is archived: the day stays in the database, and is archived when there is room", () =>
+    Effect.gen(function* () {
+      const path = yield* small
+      const disk = hog(path)
+      yield* withStores(join(path, "nerve.db"), (store, maintenance) =>
+        Effect.gen(function* () {
+          yield* store.appendAll(Array.from({ length: 100 }, (_, n) => signal("cpu", `${n} ${"x".repeat(3000)}`)))
+          const before = yield* all(store)
+          yield* TestClock.adjust(40 * DAY)
+          disk.take()
+          const error = yield* Effect.flip(maintenance.archive(defaultPolicy))
+          expect(error).toMatchObject({ _tag: "LogStoreError", operation: "archive" })
+          expect(yield* all(store)).toEqual(before)
+          disk.giveBack()
+          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ entries: 100 })
+          expect(yield* all(store)).toEqual(before)
+          expect((yield* maintenance.verify).ok).toBe(true)
+        })
+      )
+    })
+  )
+})
+
+describe("a file that may not be written for a while", () => {
+  it.effect("fails appends and archive, is read meanwhile, and goes on afterwards", () =>
+    Effect.gen(function* () {
+      const file = yield* newFile
+      yield* withStores(file, (store, maintenance) =>
+        Effect.gen(function* () {
+          yield* store.appendAll([opened("started", "t"), message("t", 1)])
+          yield* TestClock.adjust(40 * DAY)
+          const other = new DatabaseSync(file)
+          other.exec("BEGIN IMMEDIATE")
+          expect(yield* Effect.flip(store.append(signal("a")))).toMatchObject({ _tag: "LogStoreError" })
+          expect(yield* Effect.flip(maintenance.archive(defaultPolicy))).toMatchObject({ _tag: "LogStoreError" })
+          expect(yield* Effect.flip(maintenance.rebuild)).toMatchObject({ _tag: "LogStoreError" })
+          expect((yield* store.messages("t")).length).toBe(1)
+          other.exec("ROLLBACK")
+          other.close()
+          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ entries: 2 })
+          expect((yield* store.append(message("t", 2))).id).toBe(3)
+          expect((yield* maintenance.verify).ok).toBe(true)
+        })
+      )
+    })
+  )
+})
