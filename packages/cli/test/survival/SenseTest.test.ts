@@ -1,5 +1,5 @@
 /**
- * `nerve sense test`: one compute on a copy, which changes nothing; with `--commit` for good, by the daemon or
+ * `nerve sense test` (C3): one compute on a copy, which changes nothing; with `--commit` for good, by the daemon or
  * without one; and whatever a sense does to its worker, the command says what it was and ends.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -55,6 +55,8 @@ export interface Start {
   readonly incarnation: number
   /** How often this sense had started before. */
   readonly nth: number
+  /** The key of its last signal that the daemon has recorded. */
+  readonly recorded: string | null | undefined
 }
 
 /** A worker's process. */
@@ -78,6 +80,12 @@ export interface Setup {
   readonly compute?: Compute
   /** What an incarnation reports of a sense; no problem unless told. */
   readonly problem?: (sense: string, incarnation: number) => Problem | null
+  /** What comes of a boot that is not done when the worker is ready; done unless told. */
+  readonly booting?: (sense: SenseName) => Effect.Effect<SenseBoot> | undefined
+  /** What an incarnation reports besides. */
+  readonly report?: (sense: string) => Partial<SenseBoot>
+  /** Key of a sense's last signal in the log; none unless told. */
+  readonly recorded?: (sense: string) => Effect.Effect<string | null>
   /** What comes of a boot in a worker that runs; no problem unless told. */
   readonly boot?: (init: SenseInit, child: Child) => Effect.Effect<SenseBoot>
   /** Replaces the whole worker. */
@@ -102,14 +110,14 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
     yield* Worker.serve(
       SenseRpcs,
       {
-        RunCompute: ({ sense: name }) => {
+        RunCompute: ({ recorded, sense: name }) => {
           const nth = counts.get(name) ?? 0
           counts.set(name, nth + 1)
-          const start: Start = { ...child, sense: name, at: clock.currentTimeMillisUnsafe(), nth }
+          const start: Start = { ...child, sense: name, at: clock.currentTimeMillisUnsafe(), nth, recorded }
           starts.push(start)
           return setup.compute?.(start) ?? Effect.succeed(noSignal)
         },
-        AwaitBoot: ({ sense: name }) => Effect.succeed({ name, problem: null }),
+        AwaitBoot: ({ sense: name }) => setup.booting?.(name) ?? Effect.succeed({ name, problem: null }),
         BootSense: (init) => {
           asked.push({ ...child, channel: port.channel, _tag: "Boot", init })
           return setup.boot?.(init, child) ?? Effect.succeed({ name: init.name, problem: null })
@@ -121,7 +129,12 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
       },
       {
         info: {
-          senses: init.senses.map(({ name }) => ({ name, problem: setup.problem?.(name, port.incarnation) ?? null }))
+          senses: init.senses.map(({ name }) => ({
+            name,
+            problem: setup.problem?.(name, port.incarnation) ?? null,
+            ...(setup.booting?.(name) === undefined ? {} : { booting: true }),
+            ...setup.report?.(name)
+          }))
         }
       }
     )
@@ -135,6 +148,7 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
       events.push(event)
       return setup.onEvent?.(event) ?? Effect.void
     },
+    ...(setup.recorded === undefined ? {} : { recorded: setup.recorded }),
     onDroppedUnsafe: (one) => setup.onDropped?.(one),
     ...(setup.heartbeat === undefined ? {} : { heartbeat: setup.heartbeat })
   }).pipe(
