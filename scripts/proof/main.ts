@@ -5,13 +5,14 @@
  */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
+import { floodProof } from "./flood.ts"
 import { hostile } from "./hostile.ts"
 import { kills } from "./kills.ts"
 import { orphans } from "./orphans.ts"
 import { senses } from "./senses.ts"
 import type { Proof } from "./Proof.ts"
 
-const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, kills, senses }
+const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, flood: floodProof, kills, senses }
 
 const usage = () => {
   console.log("usage: pnpm proof NAME [--times N] [--seed N]\n")

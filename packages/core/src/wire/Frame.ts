@@ -78,9 +78,12 @@ const show = (frame: unknown): string => {
   }
 }
 
+/** A part of a text keeps the whole of it in memory, which may be as long as a frame. */
+const copy = (part: string): string => Array.from(part).join("")
+
 const malformed = (frame: unknown): string => {
   const text = show(frame)
-  return `not a frame of the protocol: ${text.length > 120 ? `${text.slice(0, 120)}…` : text}`
+  return `not a frame of the protocol: ${text.length > 120 ? `${copy(text.slice(0, 120))}…` : text}`
 }
 
 /** The call that a frame is about, as far as it says so, also when it is none of the protocol. */

@@ -23,6 +23,7 @@ import { makeClient } from "../internal/makeClient.ts"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
+import * as outputQueue from "./internal/outputQueue.ts"
 import * as pulse from "./internal/pulse.ts"
 import * as spares from "./internal/spares.ts"
 import * as ManagedWorker from "./ManagedWorker.ts"
@@ -157,7 +158,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
   // --- events and changes ------------------------------------------------------------------------
 
   const events = yield* PubSub.sliding<WorkerEvent<K>>(eventBuffer)
-  const outputs = yield* Queue.sliding<WorkerEvent<K>, Cause.Done>(outputBuffer)
+  const outputs = yield* outputQueue.make<WorkerEvent<K>>(outputBuffer)
   const infos = yield* SubscriptionRef.make<ReadonlyMap<K, ManagedWorker.WorkerInfo>>(new Map())
   const dirty = yield* Queue.sliding<void>(1)
 
@@ -172,7 +173,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           )
     )
 
-  const pump = yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(Queue.take(outputs), emit))))
+  const pump = yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(outputs.take, emit))))
   yield* Effect.forkScoped(
     Effect.forever(
       Effect.andThen(
@@ -214,7 +215,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           emit,
           emitUnsafe: (event) => {
             if (event._tag === "WorkerOutput") options.onOutputUnsafe?.(event)
-            Queue.offerUnsafe(outputs, event)
+            outputs.offerUnsafe(event)
           },
           changed: () => {
             Queue.offerUnsafe(dirty, undefined)
@@ -277,7 +278,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
     Effect.gen(function* () {
       yield* shutdown
       // The last words of workers are told, too.
-      yield* Queue.end(outputs)
+      yield* outputs.end
       yield* Fiber.await(pump)
       yield* Scope.close(scope, exit)
     })

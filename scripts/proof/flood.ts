@@ -1,0 +1,125 @@
+/**
+ * Flood: workers that send as fast as they can, log lines, printed lines, items of a stream, small and large, to a
+ * consumer that is slow; beside them a neighbour that is called. Memory must stay where it is, and the neighbour be
+ * answered about as fast as when all is quiet.
+ */
+import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
+import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
+import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
+import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
+import { Effect, Exit, Stream } from "effect"
+import { FloodRpcs } from "./flood/FloodRpcs.ts"
+import { watchProcess } from "./internal/watchProcess.ts"
+import { type Figures, type Proof, quantile, type Settings } from "./Proof.ts"
+
+const mebibyte = 1024 * 1024
+
+/** How long the consumer takes for each event and each item. */
+const slow = "2 millis"
+
+/** Each kind with a worker of its own: a size of lines that is usual, and one that is not. */
+export const floods = ["Logs 100", "Logs 1000000", "Print 100", "Print 100000", "Items 100", "Items 100000"] as const
+
+export interface Outcome {
+  readonly quietP99Ms: number
+  /** By kind of flood: p99 of the neighbour, most memory so far, events that the consumer was told. */
+  readonly floods: Readonly<
+    Record<string, { readonly p99Ms: number; readonly memoryMiB: number; readonly told: number }>
+  >
+  readonly memoryMiB: number
+  readonly neighbourCalls: number
+  readonly faults: ReadonlyArray<string>
+}
+
+export const flood = Effect.fnUntraced(function* (options: {
+  /** Of each kind. */
+  readonly seconds: number
+  readonly say: (line: string) => void
+}): Effect.fn.Return<Outcome> {
+  const faults: Array<string> = []
+  let told = 0
+  let calls = 0
+  const body = Effect.gen(function* () {
+    const runtime = yield* WorkerRuntime.make({
+      rpcs: FloodRpcs,
+      worker: (_key: string) => WorkerSpec.module(new URL("./flood/flood.worker.ts", import.meta.url)),
+      respawn: RespawnPolicy.never,
+      heartbeat: false,
+      onEvent: (event: WorkerEvent<string>) =>
+        event._tag === "WorkerOutput"
+          ? Effect.andThen(
+              Effect.sleep(slow),
+              Effect.sync(() => void told++)
+            )
+          : Effect.void
+    })
+    const neighbour = yield* runtime.client("neighbour")
+
+    /** Calls the neighbour for so long, one call after the other; how long each took. */
+    const measure = Effect.fnUntraced(function* (seconds: number) {
+      const latencies: Array<number> = []
+      const until = performance.now() + seconds * 1000
+      while (performance.now() < until) {
+        const began = performance.now()
+        const exit = yield* Effect.exit(neighbour.Echo({ text: "hello" }))
+        latencies.push(performance.now() - began)
+        calls += 1
+        if (!Exit.isSuccess(exit) || exit.value !== "hello") faults.push(`the neighbour: ${String(exit).slice(0, 200)}`)
+        yield* Effect.sleep("1 millis")
+      }
+      return quantile(latencies, 0.99)
+    })
+
+    yield* measure(Math.min(2, options.seconds))
+    const watch = yield* watchProcess
+    const quietP99Ms = yield* measure(Math.min(10, options.seconds))
+    const results: Record<string, { readonly p99Ms: number; readonly memoryMiB: number; readonly told: number }> = {}
+    for (const kind of floods) {
+      const [method = "", size = ""] = kind.split(" ")
+      const client = yield* runtime.client(kind)
+      const payload = { size: Number(size) }
+      const before = told
+      const running =
+        method === "Items"
+          ? Stream.runForEach(client.Items(payload), () =>
+              Effect.andThen(
+                Effect.sleep(slow),
+                Effect.sync(() => void told++)
+              )
+            )
+          : method === "Logs"
+            ? client.Logs(payload)
+            : client.Print(payload)
+      const fiber = yield* Effect.forkChild(Effect.exit(running))
+      const p99Ms = yield* measure(options.seconds)
+      results[kind] = { p99Ms, memoryMiB: Math.round(watch.figures().memory / mebibyte), told: told - before }
+      if (fiber.pollUnsafe() !== undefined) faults.push(`the flood ${kind} ended by itself`)
+      if (told === before) faults.push(`nothing of the flood ${kind} has come`)
+      yield* runtime.evict(kind, StopPolicy.kill)
+      options.say(`${kind}: ${JSON.stringify(results[kind])}`)
+    }
+    return { quietP99Ms, floods: results, memoryMiB: Math.round(watch.figures().memory / mebibyte) }
+  })
+  const figures = yield* Effect.scoped(body).pipe(Effect.provide(NodeSpawner.layer()))
+  return { ...figures, neighbourCalls: calls, faults: faults.slice(0, 20) }
+})
+
+/** The sixth part of it for each kind. */
+const run = Effect.fnUntraced(function* ({ say, times }: Settings): Effect.fn.Return<Figures> {
+  const outcome = yield* flood({ seconds: Math.max(1, times / floods.length), say })
+  const worst = Math.max(...Object.values(outcome.floods).map((one) => one.p99Ms))
+  return {
+    ok: outcome.faults.length === 0 && outcome.memoryMiB <= 64 && worst <= 4 * outcome.quietP99Ms,
+    worstRatio: worst / outcome.quietP99Ms,
+    ...outcome
+  }
+})
+
+export const floodProof: Proof = {
+  what: "workers that send as fast as they can to a slow consumer: log lines, printed lines and items, small and large",
+  unit: "seconds, shared by all kinds",
+  times: 60,
+  run
+}
