@@ -1,6 +1,7 @@
 /**
  * Random sequences of what may happen to a workflow, over several daemons on one log: whatever comes,
- * every run ends exactly once, the cap holds, no finished round is asked for again, nobody overtakes.
+ * every run ends exactly once (and once more for each retry), the cap holds, no finished round is asked
+ * for again, nobody overtakes. Threads also wait for answers, and are paused, resumed and retried.
  */
 import { describe, expect, it } from "@effect/vitest"
 import type { ThreadId } from "@nerve/core/domain/Ids"
@@ -23,7 +24,15 @@ const Step = Schema.Struct({
     "drainIdle",
     "reset",
     "limits",
-    "diskFull"
+    "diskFull",
+    "answer",
+    "answer",
+    "pause",
+    "resume",
+    "retry",
+    "pauseAll",
+    "resumeAll",
+    "code"
   ]),
   /** Which thread, or how large. */
   nth: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })),
@@ -32,6 +41,9 @@ const Step = Schema.Struct({
 })
 
 const ends = new Set(["completed", "failed", "dropped", "interrupted", "killed", "final"])
+
+const answer = (daemon: World.Daemon, threadId = "nobody") =>
+  daemon.manager.control.answer({ threadId, decision: "approved", by: "x", reason: "" })
 
 describe("WorkflowManager, any sequence", () => {
   it.effect.prop(
@@ -48,6 +60,11 @@ describe("WorkflowManager, any sequence", () => {
           })
           if (n % 7 === 6)
             return Effect.andThen(turns, Effect.fail(new RoleFailed({ role: "r", message: "m", stack: null })))
+          // Every third waits for an answer before it goes on.
+          if (n % 3 === 2 && steps.length === 1) {
+            const request = { _tag: "Approval", question: "?", schema: null, timeoutMs: null } as const
+            return Effect.as(turns, { _tag: "Waits", role: "gate", request } as const)
+          }
           return Effect.as(turns, steps.length < n % 4 ? spoke(`${n}`) : over)
         }
         const overflow = queue ? "queue" : "drop"
@@ -98,6 +115,33 @@ describe("WorkflowManager, any sequence", () => {
               world.disk.full = false
               yield* daemon.manager.configure(config())
               break
+            case "answer":
+              yield* Effect.forkChild(Effect.ignore(answer(daemon, ids[step.nth % Math.max(1, ids.length)])))
+              break
+            case "pause":
+              yield* Effect.forkChild(
+                Effect.ignore(daemon.manager.control.pause(ids[ids.length - 1 - (step.nth % 4)] ?? "nobody", "x"))
+              )
+              break
+            case "resume":
+              yield* Effect.forkChild(
+                Effect.ignore(daemon.manager.control.resume(ids[ids.length - 1 - (step.nth % 4)] ?? "nobody", false))
+              )
+              break
+            case "retry":
+              yield* Effect.forkChild(
+                Effect.ignore(daemon.manager.control.retry(ids[step.nth % Math.max(1, ids.length)] ?? "nobody"))
+              )
+              break
+            case "pauseAll":
+              yield* Effect.ignore(daemon.manager.pauseWorkflow("talk", "x"))
+              break
+            case "resumeAll":
+              yield* Effect.ignore(daemon.manager.resumeWorkflow("talk"))
+              break
+            case "code":
+              yield* Effect.forkChild(daemon.manager.codeChanged("talk"))
+              break
             case "diskFull":
               world.disk.full = step.nth < 5
               break
@@ -109,17 +153,31 @@ describe("WorkflowManager, any sequence", () => {
         world.disk.full = false
         yield* daemon.die
         daemon = yield* world.daemon(config())
-        yield* daemon.manager.awaitIdle
+        yield* daemon.manager.resumeWorkflow("talk")
+        // Whoever holds still is helped on, until nobody does.
+        for (let left = yield* world.store.activeRuns; left.length > 0; left = yield* world.store.activeRuns) {
+          for (const { threadId } of left) {
+            yield* Effect.ignore(daemon.manager.control.resume(threadId, false))
+            yield* Effect.ignore(answer(daemon, threadId))
+          }
+          yield* daemon.manager.awaitIdle
+        }
 
         const entries = yield* world.store.query({ source: "workflow", limit: 100_000 })
         const started: Array<number> = []
         const finished = new Map<string, number>()
+        const retried = new Map<string, number>()
+        const moved = new Set<number>()
         const active = new Set<string>()
         for (const entry of entries) {
           const id = entry.refId ?? ""
+          if (entry.type === "retried") retried.set(id, (retried.get(id) ?? 0) + 1)
+          // Who waits or holds still has no slot; who did so, or was taken up again, has another place.
+          if (entry.type === "waiting" || entry.type === "paused") active.delete(id)
+          if (entry.type === "paused" || entry.type === "retried") moved.add(ids.indexOf(id as ThreadId))
           if (entry.type === "started") {
             active.add(id)
-            started.push(ids.indexOf(id as ThreadId))
+            if (!started.includes(ids.indexOf(id as ThreadId))) started.push(ids.indexOf(id as ThreadId))
             expect(active.size).toBeLessThanOrEqual(largestCap)
           }
           const final =
@@ -135,8 +193,9 @@ describe("WorkflowManager, any sequence", () => {
         const runs = yield* world.store.runs({})
         expect(runs.map((run) => run.threadId).sort()).toEqual([...ids].sort())
         expect(runs.filter((run) => isActive(run.status))).toEqual([])
-        for (const id of ids) expect([id, finished.get(id)]).toEqual([id, 1])
-        expect(started).toEqual([...started].sort((a, b) => a - b))
+        for (const id of ids) expect([id, finished.get(id)]).toEqual([id, 1 + (retried.get(id) ?? 0)])
+        const inPlace = started.filter((index) => !moved.has(index))
+        expect(inPlace).toEqual([...inPlace].sort((a, b) => a - b))
 
         // Nothing is asked for before it is started, and no round after it is recorded.
         const done = new Map<string, number>()
