@@ -80,14 +80,16 @@ const migrations = (sql: SqlClient.SqlClient): ReadonlyArray<ReadonlyArray<strin
     // Up to which entry the log is in the archive, and from which on it was kept at all.
     `INSERT INTO meta (key, value) VALUES ('archived_up_to', '0 ${GENESIS}')`,
     `INSERT INTO meta (key, value) VALUES ('kept_from', '0 ${GENESIS}')`
-  ]
+  ],
+  // The newest threads, whatever they are of.
+  ["CREATE INDEX workflow_runs_by_creation ON workflow_runs (created_id)"]
 ]
 
 const idColumn = (sql: SqlClient.SqlClient) =>
   sql.onDialectOrElse({ sqlite: () => "INTEGER PRIMARY KEY AUTOINCREMENT", orElse: () => "BIGINT PRIMARY KEY" })
 
 /** The newest schema version that this build can read and write. */
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 4
 
 /** The file was written by a newer nerve. Nothing in it was touched; a newer nerve can open it. */
 export class LogSchemaTooNew extends Schema.TaggedError<LogSchemaTooNew>()("LogSchemaTooNew", {
