@@ -6,7 +6,7 @@ import type { LogEntry } from "@nerve/core/domain/LogEntry"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { counting, sense } from "./fixtures.ts"
-import { canLook, daemon, field, type Files, is, stored, workspace } from "./harness.ts"
+import { canLook, daemon, field, type Files, is, stored, workspace, write } from "./harness.ts"
 
 // Less than what users get, so that the greedy one meets its limit soon.
 process.env["NERVE_SENSE_HEAP_MB"] = "192"
@@ -165,6 +165,35 @@ describe.skipIf(!canLook)("bad senses beside a good one", () => {
       const ticks = (last.timestamp - first.timestamp) / intervalMs
       assert.isAtLeast(signals.length, ticks / 2)
       assert.isAtMost(signals.length, ticks + 3)
+      nerve.kill("SIGINT")
+      assert.deepStrictEqual(yield* nerve.ended, { code: 0, signal: null, stderr: "" })
+      stored(root)
+    })
+  )
+
+  it.live("that end their worker while it loads them are found, and their neighbours compute without them", () =>
+    Effect.gen(function* () {
+      const root = yield* workspace({
+        "nerve.yaml": `senses:
+  first: { interval: 200ms, group: shared }
+  leaves: { interval: 200ms, group: shared }
+  last: { interval: 200ms, group: shared }
+`,
+        "senses/first/index.ts": counting,
+        "senses/leaves/index.ts": `${counting}\nprocess.exit(0)\n`,
+        "senses/last/index.ts": counting
+      })
+      const nerve = yield* daemon(root)
+      const broken = yield* nerve.entry("that leaves is broken", is("broken", "leaves"))
+      assert.include(text(broken), "the sense leaves did not start")
+      const signalAfter = (name: string, { id }: LogEntry) =>
+        nerve.entry(`a signal of ${name}`, (entry) => is("signal", name)(entry) && entry.id > id)
+      for (const name of ["first", "last"]) yield* signalAfter(name, yield* signalAfter(name, broken))
+      // With all of them, then with that one alone.
+      assert.lengthOf(nerve.entries.filter(is("exited", "sense:shared")), 2)
+      write(root, { "senses/leaves/index.ts": counting })
+      yield* nerve.entry("a signal of the one that is mended", is("signal", "leaves"))
+      assert.lengthOf(nerve.entries.filter(is("exited", "sense:shared")), 2)
       nerve.kill("SIGINT")
       assert.deepStrictEqual(yield* nerve.ended, { code: 0, signal: null, stderr: "" })
       stored(root)

@@ -48,6 +48,7 @@ import {
   type Group,
   isComputing,
   isToChange,
+  mayHaveKilled,
   newGroup,
   newSense,
   nowhere,
@@ -333,8 +334,15 @@ export const make = Effect.fnUntraced(function* (
         group.incarnation = event.incarnation
         bringUpToDate(group, event.info)
         return admit(group)
-      case "WorkerStarting":
       case "WorkerExited":
+        if (!event.expected && event.cause !== "not-started") {
+          tryAlone(membersOf(group).filter((sense) => mayHaveKilled(sense, event.incarnation)))
+        }
+        return yield* Effect.andThen(
+          Effect.sync(() => gone(group)),
+          emit({ _tag: "Worker", event })
+        )
+      case "WorkerStarting":
       case "WorkerGivenUp":
         gone(group)
     }
@@ -346,6 +354,7 @@ export const make = Effect.fnUntraced(function* (
    * so whichever of them kills its worker does it alone, and the others come to their end.
    */
   const admit = (group: Group): void => {
+    if (trialIn(group) !== undefined) return
     for (let head = group.suspects[0]; group.ready && head !== undefined; head = group.suspects[0]) {
       if (canCompute(head)) feed(head, { _tag: "GroupReady" })
       if (isComputing(head)) return
@@ -356,6 +365,27 @@ export const make = Effect.fnUntraced(function* (
     for (const sense of membersOf(group)) {
       if (canCompute(sense)) feed(sense, { _tag: "GroupReady" })
     }
+  }
+
+  // --- trials: a worker died while it loaded senses, and whoever did it is found
+
+  /** Workers start without these, and boot them one by one: whichever kills its worker then has done it. */
+  const tryAlone = (suspected: ReadonlyArray<Sense>): void => {
+    for (const sense of suspected) {
+      sense.isolated = true
+      sense.onTrial = true
+      sense.stale = "code"
+    }
+  }
+
+  /** The one whose turn it is. Nobody of its group computes meanwhile, and so nobody else can be to blame. */
+  const trialIn = (group: Group): Sense | undefined => membersOf(group).find((sense) => sense.onTrial)
+
+  const endTrial = (sense: Sense, { group }: Pick<Sense, "group"> = sense): void => {
+    if (!sense.onTrial) return
+    sense.onTrial = false
+    trialIn(group)?.go.openUnsafe()
+    admit(group)
   }
 
   /** A suspect has come to an end: the next one, or all. */
@@ -512,11 +542,12 @@ export const make = Effect.fnUntraced(function* (
         }
         arrive(sense, sense.target)
       }
-      // Whoever is about to start reads all there is to read.
-      else if (!sense.group.ready) break
+      // Whoever is about to start reads all there is to read; and trials are held one by one.
+      else if (!sense.group.ready || (sense.onTrial && trialIn(sense.group) !== sense)) break
       else yield* boot(sense)
     }
-    admit(sense.group)
+    // Most of the time nothing has changed, and this comes with each compute.
+    if (!sense.schedule.ready) admit(sense.group)
     renewWhenIdle(sense.group)
     return "stays"
   })
@@ -526,6 +557,7 @@ export const make = Effect.fnUntraced(function* (
     if (group.ready) yield* drop(group, sense.config.name)
     group.suspects = group.suspects.filter((suspect) => suspect !== sense)
     sense.group = nowhere
+    endTrial(sense, { group })
     admit(group)
     dissolve(group)
   })
@@ -558,39 +590,47 @@ export const make = Effect.fnUntraced(function* (
   const boot = Effect.fnUntraced(function* (sense: Sense) {
     const { group } = sense
     const isCode = sense.stale === "code"
-    if (isCode && membersOf(group).length === 1) {
-      sense.isolated = false
-      return yield* restart(group)
-    }
+    // Nothing is left of the old code then. One that may kill its worker is not to do so while that starts.
+    if (isCode && !sense.isolated && membersOf(group).length === 1) return yield* restart(group)
     sense.stale = null
     if (isCode) {
-      group.imports++
+      // The worker of an isolated one has none of its code yet.
+      if (!sense.isolated) group.imports++
       sense.version = String(++versions)
     }
+    const { onTrial } = sense
+    // Nothing starts before it is done, a long migration included.
+    sense.booting = true
     const client: WorkerClient<SenseRpc> = yield* runtime.client(group.name)
     const exit = yield* Effect.exit(Effect.raceFirst(client.BootSense(initOf(sense)), killWhenStuck(sense, client)))
+    sense.booting = false
     if (Exit.isSuccess(exit)) {
       sense.isolated = false
-      return yield* emitAll(learn(sense, exit.value))
+      const events = learn(sense, exit.value)
+      endTrial(sense)
+      return yield* emitAll(events)
     }
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    // Evicted meanwhile: the next worker has it with all others.
-    if (error?._tag === "WorkerStopped") return
-    if (error?._tag === "WorkerDied" && !sense.isolated) {
-      // Somebody else may have been at fault. It is tried once more, and the others start without it.
-      sense.isolated = true
-      sense.stale = "code"
-      if (error.incarnation === group.incarnation) gone(group)
+    // Evicted meanwhile. The next worker has it with all others, unless it is to be booted alone.
+    if (error?._tag === "WorkerStopped") {
+      if (sense.isolated) sense.stale = "code"
       return
     }
-    if (error?._tag === "WorkerDied" && error.incarnation === group.incarnation) gone(group)
-    yield* emitAll(setProblem(sense, unbootable(sense, error?.message ?? Cause.pretty(exit.cause))))
+    if (error?._tag === "WorkerDied") {
+      if (error.incarnation === group.incarnation) gone(group)
+      // Somebody else may have been at fault: it is tried once more, alone.
+      if (!onTrial || !sense.onTrial) return tryAlone([sense])
+    }
+    const events = setProblem(sense, unbootable(sense, error?.message ?? Cause.pretty(exit.cause)))
+    endTrial(sense)
+    yield* emitAll(events)
   })
 
-  /** A migration may take its time; a module that blocks the worker while it is imported may not. */
+  /** A migration may take its time, and holds nobody up; a module that blocks the worker while it is imported may not. */
   const killWhenStuck = (sense: Sense, client: WorkerClient<SenseRpc>): Effect.Effect<never> =>
     Effect.sleep(bootPatience).pipe(
       Effect.andThen(client.SetPeers({ peers: peerNames() }, { timeoutMs: answerMs })),
+      Effect.andThen(Effect.sync(() => endTrial(sense))),
       Effect.catchTag("CallTimeout", () =>
         runtime.kill(sense.group.name, `the import of ${sense.config.name} blocked its worker`)
       ),

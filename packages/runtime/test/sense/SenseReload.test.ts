@@ -213,6 +213,108 @@ describe("reload", () => {
   )
 })
 
+describe("a worker that dies while it starts", () => {
+  const four = ["a", "bad", "c", "worse"].map((name) => sense(name, { intervalMs: 1_000 }))
+  const isBad = (name: string) => name === "bad" || name === "worse"
+
+  it.effect("boots its senses one by one; those that kill it are left out and shown, and the others compute", () =>
+    Effect.gen(function* () {
+      let isMended = false
+      let crash = (): Effect.Effect<void> => Effect.void
+      const dies = Effect.suspend(() => Effect.andThen(crash(), Effect.never))
+      const { asked, children, of, pool, startsOf, view } = yield* start({
+        senses: four,
+        load: ({ senses }) => (senses.some(({ name }) => isBad(name)) && !isMended ? dies : Effect.void),
+        boot: ({ name }) => (isBad(name) && !isMended ? dies : Effect.succeed({ name, problem: null })),
+        compute: () => Effect.as(Effect.sleep(300), noSignal)
+      })
+      crash = () => children.living("main").exit({ code: 0, signal: null })
+      yield* children.living("main").exit({ code: 0, signal: null })
+      yield* pass(10_000)
+      // One for each that kills it, and one for the start of all.
+      assert.lengthOf(children.all(), 4)
+      assert.deepStrictEqual(boots(asked), ["a", "bad", "c", "worse"])
+      for (const name of ["bad", "worse"]) {
+        assert.strictEqual((yield* view(name)).status, "failed")
+        assert.strictEqual((yield* view(name)).problem?.code, "boot-failed")
+        assert.isEmpty(startsOf(name))
+      }
+      assert.deepStrictEqual(
+        of("SenseBroken").map((event) => event.sense),
+        ["bad", "worse"]
+      )
+      const before = startsOf("a").length
+      yield* pass(10_000)
+      assert.strictEqual(startsOf("a").length - before, 10)
+      assert.isAtLeast(startsOf("c").length, 10)
+      assert.isEmpty(of("ComputeInterrupted"))
+      assert.lengthOf(children.all(), 4)
+      isMended = true
+      yield* pool.reload("bad", ["senses/bad.ts"])
+      yield* pass(2_000)
+      assert.isNull((yield* view("bad")).problem)
+      assert.isNotEmpty(startsOf("bad"))
+      assert.lengthOf(children.all(), 4)
+    })
+  )
+
+  it.effect("for no fault of its senses has them all back, and blames nobody", () =>
+    Effect.gen(function* () {
+      let starts = 0
+      const { children, of, startsOf, view } = yield* start({
+        senses: four,
+        load: () => Effect.suspend(() => (++starts === 1 ? Effect.never : Effect.void))
+      })
+      yield* children.living("main").exit({ code: null, signal: "SIGKILL" })
+      yield* pass(5_000)
+      assert.lengthOf(children.all(), 2)
+      assert.isEmpty(of("SenseBroken"))
+      for (const { name } of four) {
+        assert.strictEqual((yield* view(name)).status, "ok")
+        assert.isNotEmpty(startsOf(name))
+      }
+    })
+  )
+
+  it.effect("of a sense that is alone in its group is not started with it again, until its file changes", () =>
+    Effect.gen(function* () {
+      let isMended = false
+      let crash = (): Effect.Effect<void> => Effect.void
+      const dies = Effect.suspend(() => Effect.andThen(crash(), Effect.never))
+      const { children, pool, view } = yield* start({
+        senses: [sense("bad")],
+        load: ({ senses }) => (senses.length > 0 && !isMended ? dies : Effect.void),
+        boot: ({ name }) => (isMended ? Effect.succeed({ name, problem: null }) : dies)
+      })
+      crash = () => children.living("main").exit({ code: 0, signal: null })
+      yield* crash()
+      yield* pass(60_000)
+      assert.lengthOf(children.all(), 3)
+      assert.strictEqual((yield* view("bad")).status, "failed")
+      isMended = true
+      yield* pool.reload("bad", ["senses/bad.ts"])
+      yield* pass(1_000)
+      assert.strictEqual((yield* view("bad")).status, "ok")
+    })
+  )
+
+  it.effect("holds nobody up for a sense that takes long, or never, to boot alone", () =>
+    Effect.gen(function* () {
+      let starts = 0
+      const { children, startsOf, view } = yield* start({
+        senses: four,
+        load: () => Effect.suspend(() => (++starts === 1 ? Effect.never : Effect.void)),
+        boot: ({ name }) => (name === "a" ? Effect.never : Effect.succeed({ name, problem: null }))
+      })
+      yield* children.living("main").exit({ code: null, signal: "SIGKILL" })
+      yield* pass(60_000)
+      assert.lengthOf(children.all(), 2)
+      assert.strictEqual((yield* view("a")).status, "waiting")
+      for (const name of ["bad", "c", "worse"]) assert.isAtLeast(startsOf(name).length, 40)
+    })
+  )
+})
+
 describe("configure", () => {
   it.effect("adds a sense to a worker that runs, and tells all workers of their new peer", () =>
     Effect.gen(function* () {

@@ -88,6 +88,8 @@ export interface Setup {
   readonly recorded?: (sense: string) => Effect.Effect<string | null>
   /** What comes of a boot in a worker that runs; no problem unless told. */
   readonly boot?: (init: SenseInit, child: Child) => Effect.Effect<SenseBoot>
+  /** What a worker does with the senses that it starts with, before it is ready. */
+  readonly load?: (init: SenseWorkerInit, child: Child) => Effect.Effect<void>
   /** Replaces the whole worker. */
   readonly program?: FakeSpawner.Program
   readonly onEvent?: (event: SenseEvent) => Effect.Effect<void>
@@ -107,6 +109,7 @@ export const start = Effect.fnUntraced(function* (setup: Setup) {
     const port = yield* Worker.WorkerPort
     const init = yield* Worker.init(SenseWorkerInit)
     const child: Child = { group: init.group, incarnation: port.incarnation }
+    if (setup.load !== undefined) yield* setup.load(init, child)
     yield* Worker.serve(
       SenseRpcs,
       {

@@ -38,8 +38,10 @@ export interface Sense {
   changed: ReadonlyArray<string>
   /** Of its module in the worker that runs; undefined for what the worker loaded at its start. */
   version: string | undefined
-  /** A worker died while it was booted: workers start without it. */
+  /** A worker died while it was booted: workers start without it, and boot it afterwards. */
   isolated: boolean
+  /** It waits to be booted alone, or is: if the worker dies again, it has done it. */
+  onTrial: boolean
   config: SenseConfig
   schedule: SenseSchedule.State
   /** Open when a compute is to start. */
@@ -88,6 +90,7 @@ export const newSense = (config: SenseConfig, group: Group, now: number, wallOff
   changed: [],
   version: undefined,
   isolated: false,
+  onTrial: false,
   config,
   schedule: SenseSchedule.make(SenseSchedule.settings(config), now, wallOffset),
   go: Latch.makeUnsafe(),
@@ -124,10 +127,14 @@ export const isToChange = (sense: Sense): boolean => sense.target !== sense.grou
 
 export const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting && !isToChange(sense)
 
+/** Whether a worker that has just died may have died of loading it. */
+export const mayHaveKilled = (sense: Sense, incarnation: number): boolean =>
+  !sense.isolated && (sense.booting || incarnation !== sense.group.incarnation)
+
 export const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
 
 export const statusOf = (sense: Sense): SenseView["status"] => {
   if (sense.problem !== null) return "failed"
   if (SenseSchedule.isRunning(sense.schedule)) return "running"
-  return sense.group.ready && !sense.booting ? "ok" : "waiting"
+  return sense.group.ready && !sense.booting && !sense.onTrial ? "ok" : "waiting"
 }
