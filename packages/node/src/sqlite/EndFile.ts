@@ -9,7 +9,7 @@ import type { Head } from "@nerve/runtime/log/LogStoreSql"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
+import { hash as digest } from "node:crypto"
 import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs"
 
 /** `none`: there is no file, or an empty one. `damaged`: it does not hold what was written. */
@@ -20,7 +20,7 @@ export const pathOf = (file: string): string => `${file}-end`
 /** Always this long, so that writing it needs no space on a full disk. */
 const LENGTH = 64
 
-const checksum = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16)
+const checksum = (text: string): string => digest("sha256", text).slice(0, 16)
 
 const format = ({ hash, id }: Head): string => {
   const text = `${id} ${hash}`

@@ -7,7 +7,6 @@
  */
 import type { LogEntry, LogInput } from "@nerve/core/domain/LogEntry"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -67,6 +66,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.andThen(Queue.end(queue), Fiber.await(fiber))
   )
 
+  /** Waits for a place in the queue. */
   const submit = Effect.fnUntraced(function* (request: Request) {
     if (!(yield* Queue.offer(queue, request))) return yield* storeClosed("append")
     return yield* Deferred.await(request.done)
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** As `submit`, with what is large put elsewhere first. */
   const submitLarge = Effect.fnUntraced(function* (rows: ReadonlyArray<PreparedRow>, externalise: Externalise) {
-    const request = yield* makeRequest(yield* externalise(rows))
+    const request = makeRequest(yield* externalise(rows))
     const isAccepted = yield* Effect.uninterruptible(
       Effect.tap(Queue.offer(queue, request), (isAccepted) =>
         // Accepted rows are written even when their writer is interrupted: what they need stays until then.
@@ -85,13 +85,19 @@ export const make = Effect.fnUntraced(function* (
     return yield* Deferred.await(request.done)
   }, Effect.scoped)
 
-  const append = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>) {
-    if (inputs.length === 0) return []
-    const rows = yield* prepareAll(inputs, yield* Clock.currentTimeMillis)
-    return large !== undefined && rows.some((row) => row.text.length > large.over)
-      ? yield* submitLarge(rows, large.externalise)
-      : yield* Effect.flatMap(makeRequest(rows), submit)
-  })
+  // The hot path: one step to the queue, one wait. Many writers at once are what group commit is for.
+  const append = (inputs: ReadonlyArray<LogInput>) =>
+    Effect.clockWith((clock): Effect.Effect<ReadonlyArray<LogEntry>, LogStoreError> => {
+      if (inputs.length === 0) return Effect.succeed([])
+      const prepared = prepareAll(inputs, clock.currentTimeMillisUnsafe())
+      if (Result.isFailure(prepared)) return Effect.fail(prepared.failure)
+      const rows = prepared.success
+      if (large !== undefined && rows.some((row) => row.text.length > large.over)) {
+        return submitLarge(rows, large.externalise)
+      }
+      const request = makeRequest(rows)
+      return Queue.offerUnsafe(queue, request) ? Deferred.await(request.done) : submit(request)
+    })
 
   return { append }
 })
@@ -100,22 +106,24 @@ export const make = Effect.fnUntraced(function* (
 export const storeClosed = (operation: string): LogStoreError =>
   new LogStoreError({ operation, message: "the log store is closed", cause: undefined })
 
-const prepareAll = Effect.fnUntraced(function* (inputs: ReadonlyArray<LogInput>, now: number) {
+const prepareAll = (
+  inputs: ReadonlyArray<LogInput>,
+  now: number
+): Result.Result<ReadonlyArray<PreparedRow>, LogStoreError> => {
   const rows: Array<PreparedRow> = []
   for (const input of inputs) {
     const row = prepare(input, now)
-    if (Result.isFailure(row)) return yield* row.failure
+    if (Result.isFailure(row)) return Result.fail(row.failure)
     rows.push(row.success)
   }
-  return rows
-})
+  return Result.succeed(rows)
+}
 
-const makeRequest = (rows: ReadonlyArray<PreparedRow>): Effect.Effect<Request> =>
-  Effect.map(Deferred.make<ReadonlyArray<LogEntry>, LogStoreError>(), (done) => ({
-    rows,
-    chars: rows.reduce((sum, row) => sum + row.stored.length, 0),
-    done
-  }))
+const makeRequest = (rows: ReadonlyArray<PreparedRow>): Request => ({
+  rows,
+  chars: rows.reduce((sum, row) => sum + row.stored.length, 0),
+  done: Deferred.makeUnsafe()
+})
 
 /** Writes batch after batch until the queue has ended and is empty. */
 const writeLoop = (queue: Queue.Queue<Request, Cause.Done>, write: WriteRows) =>

@@ -20,7 +20,7 @@ import {
   decodeNumber,
   type Head,
   LOG_COLUMNS,
-  logValues,
+  pushLogValues,
   type Resolve,
   RUN_COLUMNS,
   runValues
@@ -139,7 +139,8 @@ export const writeRows = Effect.fnUntraced(function* (
   const runs = makeRuns(conn, texts, past)
   const entries: Array<LogEntry> = []
   const fresh: Array<Published> = []
-  const inserted: Array<ReadonlyArray<unknown>> = []
+  /** The columns of one new row after the other's. */
+  const inserted: Array<unknown> = []
 
   for (const row of rows) {
     const key = roundKey(row)
@@ -156,11 +157,11 @@ export const writeRows = Effect.fnUntraced(function* (
     const entry: LogEntry = { id, source, type, refId, payload, round, timestamp }
     const chained = { id, source, type, refId, payload: stored, round, timestamp }
     hash = Chain.next(hash, chained)
-    inserted.push(logValues(chained, hash))
+    pushLogValues(inserted, chained, hash)
     entries.push(entry)
     fresh.push({ entry, chars: text.length })
     if (key !== undefined) rounds.set(key, entry)
-    yield* runs.project(entry)
+    if (source === "workflow") yield* runs.project(entry)
   }
 
   if (inserted.length > 0) {
@@ -248,16 +249,14 @@ const findRound = Effect.fnUntraced(function* (
 const writeHead = (conn: Connection, texts: Statements, head: Head) =>
   conn.executeRaw(texts.writeHead, [`${head.id} ${head.hash}`])
 
-const insertLogs = Effect.fnUntraced(function* (
-  conn: Connection,
-  texts: Statements,
-  rows: ReadonlyArray<ReadonlyArray<unknown>>
-) {
+const insertLogs = Effect.fnUntraced(function* (conn: Connection, texts: Statements, values: ReadonlyArray<unknown>) {
+  const width = LOG_COLUMNS.length
   let start = 0
-  while (start < rows.length) {
-    const left = rows.length - start
+  while (start < values.length) {
+    const left = (values.length - start) / width
     const size = INSERT_SIZES.find((size) => size <= left) ?? 1
-    yield* conn.executeRaw(texts.insertLogs(size), rows.slice(start, start + size).flat())
-    start += size
+    const end = start + size * width
+    yield* conn.executeRaw(texts.insertLogs(size), values.slice(start, end))
+    start = end
   }
 })

