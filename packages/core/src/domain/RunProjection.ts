@@ -163,6 +163,10 @@ const spoken = (run: WorkflowRun, entry: LogEntry): WorkflowRun => {
   return answered ? phased({ ...run, rounds, version, wait: null }) : { ...run, rounds, version }
 }
 
+/** A round that was finished while its thread was being ended: it is there, should the thread be retried. */
+const spokenLate = (run: WorkflowRun, { round }: LogEntry): WorkflowRun =>
+  round === null || round <= run.rounds ? run : { ...run, rounds: round }
+
 const waits = (run: WorkflowRun, entry: LogEntry): WorkflowRun => {
   const payload = decodeWait(entry.payload)
   if (payload._tag === "None") return run
@@ -206,7 +210,7 @@ const ended = (run: WorkflowRun, entry: LogEntry, status: RunStatus): WorkflowRu
 
 /**
  * The run after an entry. Total: an entry that does not concern a run, is malformed, or comes after
- * the run's end leaves it as it is.
+ * the run's end leaves it as it is, but for a round that was finished meanwhile, which is counted.
  */
 export const apply = (run: WorkflowRun | undefined, entry: LogEntry): WorkflowRun | undefined => {
   if (entry.source !== "workflow" || entry.refId === null) return run
@@ -221,7 +225,7 @@ export const apply = (run: WorkflowRun | undefined, entry: LogEntry): WorkflowRu
     }
   }
   if (entry.type === "retried") return retried(run, entry)
-  if (!isActive(run.status)) return run
+  if (!isActive(run.status)) return entry.type === "message" ? spokenLate(run, entry) : run
   switch (entry.type) {
     case "queued":
       return { ...run, status: "queued", place: { id: entry.id, returning: true } }

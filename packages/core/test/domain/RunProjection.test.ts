@@ -96,8 +96,9 @@ describe("the run status machine", () => {
           expect(after.rounds).toBeGreaterThanOrEqual(before.rounds)
           expect(after.createdId).toBe(before.createdId)
           expect([after.key, after.priority, after.prompt]).toEqual([before.key, before.priority, before.prompt])
-          if (!isActive(before.status) && one.type !== "retried") expect(after).toBe(before)
-          if (before.status === "completed") expect(after).toBe(before)
+          // But for a round that was finished while the thread was being ended.
+          const isFinal = !isActive(before.status) && (one.type !== "retried" || before.status === "completed")
+          if (isFinal) expect({ ...after, rounds: before.rounds }).toEqual(before)
         }
       }),
       { numRuns: 1000 }

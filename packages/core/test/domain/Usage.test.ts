@@ -2,6 +2,7 @@
 import * as Usage from "@nerve/core/domain/Usage"
 import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
+import * as fc from "fast-check"
 
 describe("Usage", () => {
   it("keeps what the provider says it cost, else reckons by price, else does not know", () => {
@@ -19,7 +20,21 @@ describe("Usage", () => {
     expect(Usage.tokens(Usage.add(left, right))).toBe(Usage.tokens(left) + Usage.tokens(right))
   })
 
-  it("refuses counts below zero", () => {
-    expect(Schema.is(Usage.Usage)({ ...Usage.none, calls: -1 })).toBe(false)
+  it("refuses counts and costs that nothing can have taken", () => {
+    const fits = Schema.is(Usage.Usage)
+    expect(fits({ ...Usage.none, calls: -1 })).toBe(false)
+    for (const costUsd of [-1, Number.NaN, Infinity]) expect(fits({ ...Usage.none, costUsd })).toBe(false)
+  })
+
+  it("makes of whatever a provider says a usage that can be recorded, and added up", () => {
+    const price = { inputPerMillion: 3, outputPerMillion: 15 }
+    fc.assert(
+      fc.property(fc.double(), fc.double(), fc.double(), (inputTokens, outputTokens, costUsd) => {
+        const call = Usage.ofCall({ inputTokens, outputTokens, costUsd, price })
+        expect(Schema.is(Usage.Usage)(call)).toBe(true)
+        const { costUsd: total } = Usage.sum(Array.from({ length: 1_000 }, () => call))
+        expect(total === null || Number.isFinite(total)).toBe(true)
+      })
+    )
   })
 })

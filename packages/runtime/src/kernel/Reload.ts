@@ -99,7 +99,8 @@ export const make = Effect.fnUntraced(function* (options: {
     yield* workflows.configure(next)
     const stale = ConfigDiff.staleWorkflows(changes, next)
     yield* Effect.forEach(ConfigDiff.touchedWorkflows(changes, next), workflows.reset, { discard: true })
-    yield* Effect.forEach(stale, workflows.drainWhenIdle, { concurrency: "unbounded", discard: true })
+    // What its worker is told is as good as code to a thread: `on_change` says what becomes of those that run.
+    yield* Effect.forEach(stale, workflows.codeChanged, { concurrency: "unbounded", discard: true })
   })
 
   const refuse = Effect.fn("Reload.refuse")(function* (refusal: Refusal) {

@@ -197,8 +197,12 @@ export class CallTable {
       this.#attached = false
       return false
     }
-    const detail = result === "too-large" ? "the payload is larger than a frame may be" : "the payload is no JSON"
-    call.fail(new ProtocolViolation({ key: this.#key, method: call.method, detail }))
+    const about = { key: this.#key, method: call.method }
+    call.fail(
+      result === "too-large"
+        ? new ProtocolViolation({ ...about, detail: "the payload is larger than a frame may be", tooLarge: true })
+        : new ProtocolViolation({ ...about, detail: "the payload is no JSON" })
+    )
     return true
   }
 }

@@ -65,7 +65,9 @@ export class CallTimeout extends Schema.TaggedError<CallTimeout>()("CallTimeout"
 export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>()("ProtocolViolation", {
   key: Schema.String,
   method: Schema.String,
-  detail: Schema.String
+  detail: Schema.String,
+  /** The payload is larger than a frame may be: nothing was sent, and trying again is of no use. */
+  tooLarge: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
     return `${this.method} of worker ${this.key}: ${this.detail}`

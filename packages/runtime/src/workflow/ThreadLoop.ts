@@ -10,6 +10,7 @@ import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { PauseCause, ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import type { OnChange } from "@nerve/core/config/NerveConfig"
 import { PauseRecorded, RoundRecorded } from "@nerve/core/domain/RunProjection"
+import { maxLength } from "@nerve/core/wire/Frame"
 import type { RoundOutcome, WaitRequest, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
 import * as Budget from "@nerve/core/workflow/Budget"
 import * as Cause from "effect/Cause"
@@ -48,7 +49,7 @@ export type ThreadOutcome =
   | { readonly _tag: "Pauses"; readonly by: PauseCause; readonly reason: string; readonly rounds?: number }
   /** It was asked to hold still, and does from here on; that is in the log already. */
   | { readonly _tag: "Halted" }
-  /** The worker was stopped from outside: the run is not over, it goes on at the next start. */
+  /** The worker was stopped under the round: the run is not over, it goes on in the next worker. */
   | { readonly _tag: "Stopped" }
 
 export interface Options {
@@ -96,11 +97,12 @@ export const make = Effect.fnUntraced(function* (
     const { threadId } = start
     const worker = yield* options.client(start.workflow)
     const steps = [...(yield* untilStored(store.messages(threadId)))]
-    const paidFor = yield* roundsPaidFor(threadId)
+    let paidFor: number | undefined
     let version = pinned
     for (;;) {
       if (options.halted?.(threadId) === true) return { _tag: "Halted" }
       const budget = options.budget?.(start.workflow) ?? null
+      if (budget !== null) paidFor ??= yield* roundsPaidFor(threadId)
       const over = budget === null ? undefined : Budget.exceeded(budget, steps, paidFor)
       if (over !== undefined) return { _tag: "Pauses", by: "budget", reason: over, rounds: steps.length }
       const answer = yield* ask(worker, start, steps, version)
@@ -191,6 +193,11 @@ const ask = (
     Effect.catchDefect((defect) => Effect.succeed(failed(`the round died: ${Cause.pretty(Cause.die(defect))}`)))
   )
 
+/** Each round is sent the whole conversation. */
+const outgrown =
+  `the conversation has outgrown the ${maxLength / 1024 / 1024} MB that a round can be sent: ` +
+  "have roles write large things to files and answer their names, and fork it from an earlier round"
+
 const failed = (reason: string): Answer => ({ _tag: "Over", outcome: { _tag: "Failed", reason } })
 
 const judge = (error: RoundError): Answer => {
@@ -201,9 +208,10 @@ const judge = (error: RoundError): Answer => {
       return failed(`the moderator failed: ${error.message}`)
     case "CodeChanged":
       return { _tag: "CodeChanged", reason: error.message }
+    case "ProtocolViolation":
+      return failed(error.tooLarge === true ? outgrown : error.message)
     case "UnknownRole":
     case "WorkflowUnavailable":
-    case "ProtocolViolation":
     case "CallTimeout":
     case "MailboxFull":
       return failed(error.message)

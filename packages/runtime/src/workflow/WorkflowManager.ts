@@ -206,6 +206,8 @@ export const make = Effect.fnUntraced(function* (
     else idle.closeUnsafe()
   }
 
+  const control = ThreadControl.make({ store, runtime, newThreadId, lane: (workflow) => lanes.get(workflow) })
+
   // --- what ends a wait --------------------------------------------------------------------------
 
   const ended = Effect.fnUntraced(function* (threadId: ThreadId): Effect.fn.Return<WorkflowRun | undefined> {
@@ -220,6 +222,38 @@ export const make = Effect.fnUntraced(function* (
 
   const childOf = (parent: ThreadId, round: number, workflow: string) =>
     Effect.map(store.runs({ workflow, key: Waits.childKey(parent, round), limit: 1 }), ([run]) => run)
+
+  /** How many threads wait for this one, directly or through others; no more than there may be. */
+  const depthOf = Effect.fnUntraced(function* (threadId: ThreadId) {
+    let depth = 0
+    for (let at = yield* store.run(threadId); at !== undefined && at.parent !== null; at = yield* store.run(at.parent)) {
+      if (++depth >= Waits.MAX_DEPTH) break
+    }
+    return depth
+  })
+
+  const startChild = Effect.fnUntraced(function* (
+    parent: ThreadId,
+    round: number,
+    { maxRounds, prompt, workflow }: Waits.ChildWait
+  ) {
+    const known = yield* childOf(parent, round, workflow)
+    // Ended with its parent, which has been retried since: the child goes on where it was.
+    if (known?.status === "killed" && known.reason === Waits.abandoned(parent)) {
+      yield* Effect.ignoreCause(control.retry(known.threadId))
+    }
+    if (known === undefined && (yield* depthOf(parent)) + 1 >= Waits.MAX_DEPTH) {
+      return { problem: Waits.tooDeep(workflow) }
+    }
+    return yield* trigger({
+      workflow,
+      prompt,
+      cause: `thread:${parent}`,
+      key: Waits.childKey(parent, round),
+      parent,
+      ...(maxRounds === null ? {} : { maxRounds })
+    })
+  })
 
   const waits: Waits.Waits = yield* Waits.make({
     scope,
@@ -236,27 +270,21 @@ export const make = Effect.fnUntraced(function* (
           )
         )
       ),
-    startChild: (parent, round, { maxRounds, prompt, workflow }) =>
+    startChild: (parent, round, wait) =>
       untilStored(
-        Effect.catchTag(
-          trigger({
-            workflow,
-            prompt,
-            cause: `thread:${parent}`,
-            key: Waits.childKey(parent, round),
-            parent,
-            ...(maxRounds === null ? {} : { maxRounds })
-          }),
-          "UnknownWorkflow",
-          (error) => Effect.succeed({ problem: error.message })
+        Effect.catchTag(startChild(parent, round, wait), "UnknownWorkflow", (error) =>
+          Effect.succeed({ problem: error.message })
         )
       ),
     ended: (threadId) => Effect.flatMap(ended(threadId), (run) => Effect.fromNullishOr(run).pipe(Effect.orDie)),
-    lastMessage: (threadId) => Effect.map(untilStored(store.messages(threadId)), (messages) => messages.at(-1)),
+    lastMessage: ({ rounds, threadId }) =>
+      Effect.map(untilStored(store.messages(threadId, { afterRound: rounds - 1 })), (messages) => messages.at(-1)),
     killChild: Effect.fnUntraced(function* (parent, round, { workflow }) {
       const child = yield* untilStored(childOf(parent, round, workflow))
-      if (child === undefined) return
-      const end = lane.killing(`the thread that waited for it (${parent}) was ended`)
+      const waiting = yield* untilStored(store.run(parent))
+      // Taken up again meanwhile: then the child is waited for as before.
+      if (child === undefined || (waiting !== undefined && isActive(waiting.status))) return
+      const end = lane.killing(Waits.abandoned(parent))
       yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.end(child.threadId, end) ?? unsettled))
     })
   })
@@ -301,8 +329,8 @@ export const make = Effect.fnUntraced(function* (
   })
 
   /** A child whose parent was ended by somebody, while this daemon's predecessor died. */
-  const isAbandoned = Effect.fnUntraced(function* ({ parent }: WorkflowRun) {
-    const waiting = parent === null ? undefined : yield* store.run(parent)
+  const isAbandoned = Effect.fnUntraced(function* (parent: ThreadId) {
+    const waiting = yield* store.run(parent)
     return waiting !== undefined && (waiting.status === "killed" || waiting.status === "interrupted")
   })
 
@@ -322,9 +350,9 @@ export const make = Effect.fnUntraced(function* (
       if (wait !== null && laneOf(threadId) !== undefined) yield* waits.arm(threadId, wait)
     }
     for (const run of runs) {
-      if (!(yield* isAbandoned(run))) continue
-      const end = lane.killing(`the thread that waited for it (${run.parent}) was ended`)
-      yield* lanes.get(run.workflow)?.end(run.threadId, end) ?? unsettled
+      const { parent } = run
+      if (parent === null || !(yield* isAbandoned(parent))) continue
+      yield* lanes.get(run.workflow)?.end(run.threadId, lane.killing(Waits.abandoned(parent))) ?? unsettled
     }
     // Nobody would ever work on them, and active runs are what one waits for.
     const orphans = runs.filter((run) => !lanes.has(run.workflow))
@@ -421,7 +449,7 @@ export const make = Effect.fnUntraced(function* (
     trigger,
     kill,
     cancel,
-    control: ThreadControl.make({ store, runtime, newThreadId, lane: (workflow) => lanes.get(workflow) }),
+    control,
     ended: Effect.fnUntraced(function* (text) {
       const threadId = Option.getOrUndefined(decodeThreadId(text))
       // Asked first, so that a store that fails says so instead of being tried for ever.

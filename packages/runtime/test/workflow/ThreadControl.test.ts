@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { CodeChanged, RoleFailed } from "@nerve/core/wire/WorkflowRpcs"
-import { Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import * as World from "./World.ts"
 import { configOf, makeGate, over, speaks, spoke } from "./World.ts"
 
@@ -353,6 +354,27 @@ describe("a thread whose code has changed", () => {
         expect(rounds.at(-1)?.incarnation).toBe(onChange === "finish-on-old" ? 1 : 2)
         yield* Fiber.join(change)
       }
+    })
+  )
+
+  it.effect("while it runs: a round that takes longer than the replacement waits is run by the new worker", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      const reached = yield* Deferred.make<void>()
+      world.script = (round) =>
+        round.incarnation === 1
+          ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+          : World.speaks(2)(round)
+      const { manager, trigger } = yield* world.daemon(configOf({ onChange: "resume-on-new-code" }))
+      const id = yield* trigger("a")
+      yield* Deferred.await(reached)
+      const change = yield* Effect.forkChild(manager.codeChanged("talk"), { startImmediately: true })
+      yield* Effect.yieldNow
+      for (let n = 0; n < 120; n++) yield* TestClock.adjust("1 second")
+      yield* Fiber.join(change)
+      yield* world.logged(id, "completed")
+      expect(yield* world.run(id)).toMatchObject({ crashes: 0, rounds: 2 })
+      yield* manager.awaitIdle
     })
   )
 })

@@ -296,6 +296,49 @@ describe("a thread that waits for a child", () => {
     })
   )
 
+  it.effect("that was ended with its parent goes on when the parent is retried", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      const gate = World.makeGate()
+      world.script = (round) =>
+        round.start.prompt.startsWith("child") && round.steps.length === 1
+          ? Effect.as(gate.wait, spoke("second"))
+          : parenting(round)
+      const { manager, trigger } = yield* world.daemon(configOf({}))
+      const id = yield* trigger("p")
+      yield* gate.reached
+      const [child = ThreadId.make("none")] = yield* childOf(world, id)
+      yield* manager.kill(id)
+      yield* world.logged(child, "killed")
+      yield* gate.open
+      yield* manager.control.retry(id)
+      yield* world.logged(id, "completed")
+      expect(yield* childOf(world, id)).toEqual([child])
+      expect(yield* world.run(child)).toMatchObject({ status: "completed", rounds: 2 })
+      const [message] = yield* world.store.messages(id)
+      expect(message).toMatchObject({ content: "second", meta: { threadId: child, status: "completed" } })
+    })
+  )
+
+  it.effect("cannot be nested without end: a workflow that starts itself fails, level by level", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      world.script = ({ steps }) =>
+        Effect.succeed(
+          steps.length === 0 ? waits({ _tag: "Child", workflow: "talk", prompt: "again", maxRounds: null }) : over
+        )
+      const { manager, trigger } = yield* world.daemon(configOf({}))
+      const id = yield* trigger("again")
+      yield* world.logged(id, "completed")
+      yield* manager.awaitIdle
+      const runs = yield* world.store.runs({})
+      expect(runs.length).toBe(16)
+      expect(runs.filter(({ status }) => status !== "completed")).toMatchObject([
+        { status: "failed", exitCode: 1, reason: expect.stringContaining("nested 16 deep, which is the most") }
+      ])
+    })
+  )
+
   it.effect("fails when there is no such workflow", () =>
     Effect.gen(function* () {
       const world = yield* World.make

@@ -309,10 +309,7 @@ export const make = (options: Options): Lane => {
   const over = Effect.fnUntraced(function* (threadId: ThreadId, outcome: ThreadOutcome) {
     switch (outcome._tag) {
       case "Stopped":
-        return yield* Effect.logWarning(
-          "the worker was stopped under a thread; the thread goes on at the next start",
-          threadId
-        )
+        return yield* locked(askAgain(threadId))
       case "Halted":
         return yield* untilStored(locked(halt(threadId)))
       case "Pauses":
@@ -335,6 +332,10 @@ export const make = (options: Options): Lane => {
 
   /** Whoever has ended it meanwhile frees its slot, too. */
   const isLive = (threadId: ThreadId): boolean => known.has(threadId) && known.get(threadId)?.end === undefined
+
+  /** Its worker was replaced under its round, which took longer than a drain waits: the next worker runs it. */
+  const askAgain = (threadId: ThreadId) =>
+    Effect.suspend(() => (isLive(threadId) && !removed ? threads.run(threadId) : Effect.void))
 
   // --- waits and pauses --------------------------------------------------------------------------
 

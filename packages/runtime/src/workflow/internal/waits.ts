@@ -27,8 +27,8 @@ export interface Options {
   ) => Effect.Effect<{ readonly threadId: ThreadId } | { readonly problem: string }>
   /** The run of a thread once it has ended. */
   readonly ended: (threadId: ThreadId) => Effect.Effect<WorkflowRun>
-  /** Its last message; undefined when nobody spoke. */
-  readonly lastMessage: (threadId: ThreadId) => Effect.Effect<RoundRecorded | undefined>
+  /** The last message of a run; undefined when nobody spoke. */
+  readonly lastMessage: (run: WorkflowRun) => Effect.Effect<RoundRecorded | undefined>
   /** Ends the child that was started for this round, if there is one. */
   readonly killChild: (parent: ThreadId, round: number, wait: ChildWait) => Effect.Effect<void>
   readonly scope: Scope.Scope
@@ -57,6 +57,18 @@ export const sleepUntil = Effect.fnUntraced(function* (until: number) {
 /** Name of the key that a child has, so that it is started once. */
 export const childKey = (parent: ThreadId, round: number): string => `child:${parent}:${round}`
 
+/**
+ * How deep threads may start threads that they wait for: a workflow that starts itself without end ends
+ * here. Deeper than anybody plans, and small enough that the chain is looked through for each child.
+ */
+export const MAX_DEPTH = 16
+
+export const tooDeep = (workflow: string): string =>
+  `threads that wait for one another are nested ${MAX_DEPTH} deep, which is the most: no thread of ${workflow} was started`
+
+/** Why a child was killed when its parent was ended. A parent that is retried takes it up again. */
+export const abandoned = (parent: ThreadId): string => `the thread that waited for it (${parent}) was ended`
+
 /** What an answer reads as a message. */
 export const decided = (role: string, meta: Decision): RoundRecorded => {
   const why = meta.reason === "" ? "" : `: ${meta.reason}`
@@ -73,8 +85,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const child = Effect.fnUntraced(function* (threadId: ThreadId, { role, round }: ThreadWait, wait: ChildWait) {
     const started = yield* options.startChild(threadId, round, wait)
     if ("problem" in started) return yield* options.fail(threadId, `role ${role}: ${started.problem}`)
-    const { exitCode, reason, status } = yield* options.ended(started.threadId)
-    const last = yield* options.lastMessage(started.threadId)
+    const run = yield* options.ended(started.threadId)
+    const { exitCode, reason, status } = run
+    const last = yield* options.lastMessage(run)
     yield* options.settle(threadId, round, {
       role,
       content: last?.content ?? `${status}${reason === "" ? "" : `: ${reason}`}`,
