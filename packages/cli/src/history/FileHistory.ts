@@ -4,6 +4,7 @@
 import { StoreUnavailable, UnknownThread } from "@nerve/core/wire/ControlRpcs"
 import * as LogStoreSqlite from "@nerve/node/sqlite/LogStoreSqlite"
 import { LogStore, type LogStoreError } from "@nerve/runtime/log/LogStore"
+import * as RoundsPage from "@nerve/runtime/log/RoundsPage"
 import { TickHistory } from "@nerve/runtime/sense/TickHistory"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,10 +17,10 @@ const ofStore = (store: LogStore["Service"], ticks: TickHistory["Service"]): His
   query: (query) => Effect.mapError(store.query(query), unavailable),
   ticks: (query) => Effect.mapError(ticks.query(query), unavailable),
   threads: (query) => Effect.mapError(store.runs(query), unavailable),
-  thread: Effect.fnUntraced(function* (threadId) {
+  thread: Effect.fnUntraced(function* (threadId, page = {}) {
     const run = yield* Effect.mapError(store.run(threadId), unavailable)
     if (run === undefined) return yield* new UnknownThread({ threadId })
-    return { run, messages: yield* Effect.mapError(store.messages(threadId), unavailable) }
+    return { run, messages: yield* Effect.mapError(RoundsPage.read(store, threadId, page), unavailable) }
   })
 })
 

@@ -26,13 +26,20 @@ export interface ThreadQuery {
   readonly limit?: number
 }
 
+/** Which of a thread's rounds to read: at most so many, and so many characters, after a round. */
+export interface RoundsQuery {
+  readonly afterRound?: number
+  readonly limit?: number
+  readonly characters?: number
+}
+
 /** What can go wrong with reading. The connection's own error is translated by `use`. */
 type ReadError = StoreUnavailable | RpcClientError
 
 export interface History {
   readonly query: (query: LogQuery) => Effect.Effect<ReadonlyArray<LogEntry>, ReadError>
   readonly threads: (query: ThreadQuery) => Effect.Effect<ReadonlyArray<WorkflowRun>, ReadError>
-  readonly thread: (threadId: string) => Effect.Effect<ThreadDetail, UnknownThread | ReadError>
+  readonly thread: (threadId: string, page?: RoundsQuery) => Effect.Effect<ThreadDetail, UnknownThread | ReadError>
   readonly ticks: (query: TickQuery) => Effect.Effect<ReadonlyArray<Tick>, UnknownSense | ReadError>
 }
 
@@ -40,7 +47,7 @@ export interface History {
 export const ofClient = (client: ControlClient.ControlClient): History => ({
   query: (query) => client.QueryLogs(query),
   threads: (query) => client.ListThreads(query),
-  thread: (threadId) => client.ShowThread({ threadId }),
+  thread: (threadId, page = {}) => client.ShowThread({ threadId, ...page }),
   ticks: (query) => client.ListTicks(query)
 })
 

@@ -36,8 +36,10 @@ const resolve = Effect.fnUntraced(function* (history: History, prefix: string) {
   return yield* new AmbiguousThread({ prefix, candidates: ids.slice(0, shown), more: ids.length > shown })
 })
 
-/** The thread with this id, else the only one whose id starts so. */
-export const findThread = (history: History, idOrPrefix: string) =>
-  history
-    .thread(idOrPrefix)
-    .pipe(Effect.catchTag("UnknownThread", () => Effect.flatMap(resolve(history, idOrPrefix), history.thread)))
+/** The run of the thread with this id, else of the only one whose id starts so. */
+export const findThread = (history: History, idOrPrefix: string) => {
+  const runOf = (threadId: string) => Effect.map(history.thread(threadId, { limit: 0 }), ({ run }) => run)
+  return runOf(idOrPrefix).pipe(
+    Effect.catchTag("UnknownThread", () => Effect.flatMap(resolve(history, idOrPrefix), runOf))
+  )
+}

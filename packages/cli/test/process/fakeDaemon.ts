@@ -187,14 +187,18 @@ const handlers = (root: string, wake: PubSub.PubSub<LogEntry>) =>
           )
           .slice(0, limit)
       ),
-    ShowThread: ({ threadId }) => {
+    ShowThread: ({ afterRound = 0, limit = 100, threadId }) => {
       const run = runs.find((run) => run.threadId === threadId)
+      const messages = Array.from({ length: run?.rounds ?? 0 }, (_, index) => ({
+        round: index + 1,
+        role: "collector",
+        content: `load ${7 + index}`,
+        meta: null,
+        timestamp: 1_500
+      }))
       return run === undefined
         ? Effect.fail(new UnknownThread({ threadId }))
-        : Effect.succeed({
-            run,
-            messages: [{ round: 1, role: "collector", content: "load 7", meta: null, timestamp: 1_500 }]
-          })
+        : Effect.succeed({ run, messages: messages.slice(afterRound, afterRound + limit) })
     },
     KillThread: ({ threadId }) => Effect.succeed(threadId === "t-aab2"),
     CancelThread: ({ threadId }) => Effect.succeed(threadId === "t-aab2"),

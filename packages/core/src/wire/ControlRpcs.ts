@@ -152,6 +152,7 @@ export const DaemonStatus = Schema.Struct({
 })
 export type DaemonStatus = typeof DaemonStatus.Type
 
+/** A thread and a page of its rounds; `run.rounds` says how many there are. */
 export const ThreadDetail = Schema.Struct({
   run: WorkflowRun,
   messages: Schema.Array(ThreadMessage)
@@ -222,8 +223,16 @@ export const ControlRpcs = RpcGroup.make(
     success: Schema.Array(WorkflowRun),
     error: StoreUnavailable
   }),
+  /** A thread with a page of its rounds: those after `afterRound` (0 unless told), in order. */
   Rpc.make("ShowThread", {
-    payload: { threadId: Schema.String },
+    payload: {
+      threadId: Schema.String,
+      afterRound: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
+      /** Rounds at most: 100 unless told, none for the run alone. */
+      limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 }))),
+      /** Characters of content and meta at most, but one round in any case; 1,000,000 unless told. */
+      characters: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })))
+    },
     success: ThreadDetail,
     error: Schema.Union([UnknownThread, StoreUnavailable])
   }),

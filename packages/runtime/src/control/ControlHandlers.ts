@@ -10,6 +10,7 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
 import { Kernel } from "../kernel/Kernel.ts"
 import { LogStore, LogStoreError } from "../log/LogStore.ts"
+import * as RoundsPage from "../log/RoundsPage.ts"
 import { StoreMaintenance } from "../log/StoreMaintenance.ts"
 import { StorePolicy } from "../log/StoreRounds.ts"
 import { TickHistory } from "../sense/TickHistory.ts"
@@ -68,11 +69,11 @@ export const layer: Layer.Layer<
           Effect.fail(unavailable(error))
         ),
       ListThreads: (query) => Effect.mapError(store.runs(query), unavailable),
-      ShowThread: ({ threadId }) =>
+      ShowThread: ({ threadId, ...page }) =>
         Effect.gen(function* () {
           const run = yield* Effect.mapError(store.run(threadId), unavailable)
           if (run === undefined) return yield* new UnknownThread({ threadId })
-          return { run, messages: yield* Effect.mapError(store.messages(threadId), unavailable) }
+          return { run, messages: yield* Effect.mapError(RoundsPage.read(store, threadId, page), unavailable) }
         }),
       KillThread: ({ threadId }) => Effect.mapError(kernel.workflows.kill(threadId), unavailable),
       CancelThread: ({ reason, threadId }) => Effect.mapError(kernel.workflows.cancel(threadId, reason), unavailable),

@@ -226,7 +226,11 @@ export const make = Effect.fnUntraced(function* (
   /** How many threads wait for this one, directly or through others; no more than there may be. */
   const depthOf = Effect.fnUntraced(function* (threadId: ThreadId) {
     let depth = 0
-    for (let at = yield* store.run(threadId); at !== undefined && at.parent !== null; at = yield* store.run(at.parent)) {
+    for (
+      let at = yield* store.run(threadId);
+      at !== undefined && at.parent !== null;
+      at = yield* store.run(at.parent)
+    ) {
       if (++depth >= Waits.MAX_DEPTH) break
     }
     return depth

@@ -133,6 +133,26 @@ describe("another configuration", () => {
       assert.strictEqual(world.children.living("talk").incarnation, 2)
     })
   )
+
+  it.effect("of agents does with threads that run what the workflow's on_change says", () =>
+    Effect.gen(function* () {
+      const world = yield* Harness.make
+      world.round = () => Effect.never
+      const interrupting = {
+        ...config,
+        workflows: config.workflows.map((one) => ({ ...one, onChange: "interrupt" as const }))
+      }
+      const { kernel } = yield* world.start({ config: interrupting })
+      const { threadId } = yield* kernel.workflows.trigger({ workflow: "talk", prompt: "", cause: "manual" })
+      yield* Harness.rest
+      yield* kernel.reload.configure({
+        ...interrupting,
+        agents: [{ name: "writer", type: "command", model: null, timeoutMs: null }]
+      })
+      yield* pass(60_000, 1_000)
+      assert.strictEqual((yield* world.store.run(threadId))?.status, "interrupted")
+    })
+  )
 })
 
 describe("a workflow that was given up", () => {

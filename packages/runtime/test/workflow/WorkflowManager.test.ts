@@ -210,6 +210,25 @@ describe("WorkflowManager", () => {
       })
     )
 
+    it.effect("ends a thread whose conversation no request can hold any more, and says what to do", () =>
+      Effect.gen(function* () {
+        const world = yield* World.make
+        world.script = ({ start, steps }) =>
+          Effect.succeed(steps.length < start.maxRounds ? spoke("x".repeat(100_000)) : over)
+        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const id = yield* trigger("long", { maxRounds: 200 })
+        yield* world.logged(id, "failed")
+        const run = yield* world.run(id)
+        expect(run).toMatchObject({ status: "failed", exitCode: 1, crashes: 0, rounds: 42 })
+        expect(run.reason).toContain("outgrown the 4 MB that a round can be sent")
+        expect(run.reason).toContain("fork it from an earlier round")
+        // What was said is all there, and nobody else is harmed.
+        expect((yield* world.store.messages(id)).length).toBe(42)
+        yield* world.logged(yield* trigger("short", { maxRounds: 1 }), "completed")
+        yield* manager.awaitIdle
+      })
+    )
+
     it.effect("fails with exit code 1 and the reason when a role or the moderator fails or nothing loads", () =>
       Effect.gen(function* () {
         const world = yield* World.make

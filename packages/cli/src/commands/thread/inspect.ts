@@ -6,7 +6,9 @@ import type { LogEntry } from "@nerve/core/domain/LogEntry"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as History from "../../history/History.ts"
+import * as Rounds from "../../flags/Rounds.ts"
 import { latest } from "../../history/latest.ts"
+import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
 import * as Event from "../../render/Event.ts"
 import { safe } from "../../render/Text.ts"
@@ -48,16 +50,18 @@ const page = (found: Inspected, look: Views.Look): string => {
   ].join("\n")
 }
 
-export const inspect = Command.make("inspect", { id }, ({ id }) =>
+export const inspect = Command.make("inspect", { id, ...Rounds.flags }, ({ id, ...given }) =>
   Effect.gen(function* () {
     const found = yield* withThread(id, (client, threadId) =>
       Effect.gen(function* () {
         const { lines } = yield* client.ExplainThread({ threadId })
-        const { messages, run } = yield* client.ShowThread({ threadId })
-        const entries = yield* latest(History.ofClient(client), { source: "workflow", refId: threadId }, MOST_ENTRIES)
+        const history = History.ofClient(client)
+        const { messages, run } = yield* roundsOf(history, threadId, Rounds.wanted(given))
+        const entries = yield* latest(history, { source: "workflow", refId: threadId }, MOST_ENTRIES)
         return { run, lines, messages, entries }
       })
     )
-    return yield* show(found, page)
+    yield* show(found, page)
+    return yield* Rounds.note(found)
   })
 ).pipe(Command.withDescription("Show all there is to know of a thread: rounds, waits, lineage, what happened"))

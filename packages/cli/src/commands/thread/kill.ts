@@ -20,7 +20,7 @@ export const kill = Command.make(
     Effect.gen(function* () {
       yield* ControlClient.use(yield* Global.workspace, (client) =>
         Effect.gen(function* () {
-          const { run } = yield* findThread(History.ofClient(client), id)
+          const run = yield* findThread(History.ofClient(client), id)
           const isKilled = yield* client.KillThread({ threadId: run.threadId })
           if (!isKilled) {
             return yield* new Failed({ message: `nerve: thread ${run.threadId} has ended already (${run.status})` })

@@ -4,20 +4,26 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import * as Rounds from "../../flags/Rounds.ts"
 import * as Global from "../../flags/Global.ts"
 import { findThread } from "../../history/findThread.ts"
 import * as History from "../../history/History.ts"
+import { roundsOf } from "../../history/roundsOf.ts"
 import { show as showValue } from "../../output/Show.ts"
 import * as Views from "../../render/Views.ts"
 
 export const show = Command.make(
   "show",
   {
-    id: Argument.String("id").pipe(Argument.withDescription("Id of the thread, or a unique beginning of it"))
+    id: Argument.String("id").pipe(Argument.withDescription("Id of the thread, or a unique beginning of it")),
+    ...Rounds.flags
   },
-  ({ id }) =>
+  ({ id, ...given }) =>
     Effect.gen(function* () {
-      const detail = yield* History.use(yield* Global.workspace, (history) => findThread(history, id))
-      return yield* showValue(detail, Views.thread)
+      const detail = yield* History.use(yield* Global.workspace, (history) =>
+        Effect.flatMap(findThread(history, id), ({ threadId }) => roundsOf(history, threadId, Rounds.wanted(given)))
+      )
+      yield* showValue(detail, Views.thread)
+      return yield* Rounds.note(detail)
     })
-).pipe(Command.withDescription("Show a thread with all its rounds"))
+).pipe(Command.withDescription("Show a thread with its rounds, all unless told"))

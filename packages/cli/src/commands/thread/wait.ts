@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Failed } from "../../output/Failed.ts"
 import * as EventPrinter from "../../output/EventPrinter.ts"
+import * as History from "../../history/History.ts"
+import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
 import { isThreadEnd } from "../../render/Event.ts"
 import * as Views from "../../render/Views.ts"
@@ -19,7 +21,7 @@ const judge = (run: WorkflowRun) => (run.status === "completed" ? Effect.void : 
 export const wait = Command.make("wait", { id }, ({ id }) =>
   Effect.gen(function* () {
     const detail = yield* withThread(id, (client, threadId) =>
-      Effect.andThen(client.AwaitThread({ threadId }), client.ShowThread({ threadId }))
+      Effect.andThen(client.AwaitThread({ threadId }), roundsOf(History.ofClient(client), threadId))
     )
     yield* show(detail, Views.thread)
     return yield* judge(detail.run)

@@ -18,6 +18,6 @@ export const withThread = <A, E, R>(
   Effect.gen(function* () {
     const workspace = yield* Global.workspace
     return yield* ControlClient.use(workspace, (client) =>
-      Effect.flatMap(findThread(History.ofClient(client), idOrPrefix), ({ run }) => f(client, run.threadId))
+      Effect.flatMap(findThread(History.ofClient(client), idOrPrefix), ({ threadId }) => f(client, threadId))
     )
   })

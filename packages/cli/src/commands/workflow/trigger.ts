@@ -11,12 +11,14 @@ import * as Option from "effect/Option"
 import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import { Failed } from "../../output/Failed.ts"
+import * as History from "../../history/History.ts"
+import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
 import * as Views from "../../render/Views.ts"
 
 /** The thread once it has ended. */
 const ended = (client: ControlClient.ControlClient, { threadId }: Triggered) =>
-  Effect.andThen(client.AwaitThread({ threadId }), client.ShowThread({ threadId }))
+  Effect.andThen(client.AwaitThread({ threadId }), roundsOf(History.ofClient(client), threadId))
 
 const launched = ({ existing, status, threadId }: Triggered): string =>
   existing === true ? `thread ${threadId} has this key already; it is ${status}` : `thread ${threadId} ${status}`
