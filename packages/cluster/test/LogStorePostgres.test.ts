@@ -4,12 +4,17 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as LogStorePostgres from "@nerve/cluster/LogStorePostgres"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { LogStore } from "@nerve/runtime/log/LogStore"
 import { StoreMaintenance } from "@nerve/runtime/log/StoreMaintenance"
 import * as LogStoreSql from "@nerve/runtime/log/LogStoreSql"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
+import * as SqlClient from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
+import { TickHistory } from "@nerve/runtime/sense/TickHistory"
+import * as TickHistorySql from "@nerve/runtime/sense/TickHistorySql"
+import { suite as tickSuite } from "../../runtime/test/sense/TickHistorySuite.ts"
 import { message, opened, signal, suite } from "../../runtime/test/log/LogStoreSuite.ts"
 import { binaries, type Server, start } from "./postgres.ts"
 
@@ -40,6 +45,24 @@ describe.skipIf(binaries === undefined)("Postgres", () => {
   ).pipe(Layer.provide(Reactivity.layer))
 
   suite("LogStorePostgres", fresh)
+
+  // With the client's own types, which give a BIGINT as what it is.
+  const sqlClient = Layer.effect(
+    SqlClient.SqlClient,
+    Effect.suspend(() => {
+      const { schema: _, ...config } = options("")
+      const name = `ticks${++schemas}`
+      return PgClient.make({ ...config, startupParameters: { search_path: name } }).pipe(
+        Effect.tap((sql) => sql.unsafe(`CREATE SCHEMA ${name}`)),
+        Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+      )
+    })
+  )
+  const ticks = Layer.effect(TickHistory, TickHistorySql.make()).pipe(
+    Layer.provide(sqlClient),
+    Layer.provide(Reactivity.layer)
+  )
+  tickSuite("TickHistorySql", ticks)
 
   it.effect("goes on where it was left, and its chain, runs and schema hold", () =>
     Effect.gen(function* () {

@@ -12,6 +12,7 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -135,9 +136,14 @@ const open = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, conn: Connec
   return 0
 })
 
-const decodeHead = Schema.decodeUnknownEffect(
-  Schema.Array(Schema.Struct({ version: Schema.Finite, last_id: Schema.Finite }))
+const fromBigInt = Schema.BigInt.pipe(
+  Schema.decodeTo(Schema.Int, SchemaTransformation.transform({ decode: Number, encode: BigInt }))
 )
+
+/** Some databases hand a BIGINT over as text or as a bigint, for it may be large. */
+const Id = Schema.Union([Schema.Int, Schema.FiniteFromString, fromBigInt])
+
+const decodeHead = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ version: Schema.Finite, last_id: Id })))
 
 const readHead = (conn: Connection) =>
   Effect.flatMap(conn.execute("SELECT version, last_id FROM sense_ticks_head", [], undefined), (rows) =>
@@ -248,7 +254,7 @@ const encodeMore = Schema.encodeSync(More)
 const decodeMore = Schema.decodeUnknownEffect(More)
 
 const Row = Schema.Struct({
-  id: Schema.Int,
+  id: Id,
   sense: TickSchema.fields.sense,
   outcome: TickSchema.fields.outcome,
   cause: Schema.String,
