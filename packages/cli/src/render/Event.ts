@@ -37,19 +37,43 @@ export const render = (
   } = {}
 ): string => {
   const style = options.style ?? plain
+  const said = saidBy(entry)
+  if (said !== null) return row(entry, "sense", said.sense, said, options.timeZone, style)
   const refId = entry.refId ?? ""
   const thread = entry.source === "workflow"
   const name = thread ? (text(entry.payload, "workflow") ?? (options.names ?? noNames).get(refId) ?? refId) : refId
   const happened = describe(entry, thread && name !== refId ? refId : null)
-  return [
-    style.dim(clock(entry.timestamp, options.timeZone)),
-    style.dim(entry.source.padEnd(8)),
+  return row(entry, entry.source, name, happened, options.timeZone, style)
+}
+
+const row = (
+  entry: LogEntry,
+  source: string,
+  name: string,
+  happened: Happened,
+  timeZone: string | undefined,
+  style: Style
+): string =>
+  [
+    style.dim(clock(entry.timestamp, timeZone)),
+    style.dim(source.padEnd(8)),
     style.bold(oneLine(name, 40).padEnd(nameWidth)),
     // Types and ids may come from anywhere too: no part of the line is trusted.
     tint(style, happened.tone)(oneLine(happened.words, 240))
   ]
     .join("  ")
     .trimEnd()
+
+/** A line that a sense has logged: its worker, which wrote it, is of no interest to who reads it. */
+const saidBy = (entry: LogEntry): (Happened & { readonly sense: string }) | null => {
+  const fields = field(entry.payload, "fields") ?? null
+  if (entry.source !== "worker" || entry.type !== "output" || !isRecord(fields)) return null
+  const { level, sense, ...more } = fields
+  if (typeof sense !== "string" || text(entry.payload, "stream") !== "log") return null
+  const said = typeof level === "string" ? level.toLowerCase() : "log"
+  const line = oneLine(text(entry.payload, "line") ?? "", 120)
+  const tone = said === "error" || said === "fatal" ? "bad" : said === "warn" ? "warn" : "quiet"
+  return { sense, words: `${said}: ${line}${Object.keys(more).length === 0 ? "" : ` (${brief(more)})`}`, tone }
 }
 
 type Tone = "plain" | "good" | "bad" | "warn" | "quiet" | "notable"
@@ -109,7 +133,12 @@ const sense = (entry: LogEntry): Happened => {
       return { words: sentence("signal", brief(field(entry.payload, "value") ?? entry.payload, 100)), tone: "plain" }
     case "launch":
       return { words: `launches ${text(entry.payload, "workflow") ?? brief(entry.payload)}`, tone: "notable" }
-    case "error":
+    case "error": {
+      // Where in the author's own code.
+      const [frame = ""] = (text(entry.payload, "stack") ?? "").trim().split("\n")
+      const where = frame.startsWith("at ") ? ` (${oneLine(frame, 100)})` : ""
+      return { words: `${sentence("error", reasonOf(entry))}${where}`, tone: "bad" }
+    }
     case "broken":
     case "killed":
       return { words: sentence(entry.type, reasonOf(entry)), tone: "bad" }
@@ -214,7 +243,7 @@ const reasonFields = ["reason", "message", "detail", "error"]
 const reasonOf = (entry: LogEntry): string => {
   for (const name of reasonFields) {
     const reason = text(entry.payload, name)
-    if (reason !== null) return oneLine(reason, 120)
+    if (reason !== null) return oneLine(reason, 200)
   }
   // An empty reason is an answer: the payload's other fields are of no interest then.
   return entry.payload === null || field(entry.payload, "reason") === "" ? "" : brief(entry.payload, 100)

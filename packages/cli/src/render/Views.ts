@@ -50,10 +50,13 @@ const problems = (items: ReadonlyArray<{ readonly name: string; readonly problem
     problem === null
       ? []
       : [
-          `${style.red(`${name}: ${safe(problem.message)}`)}${problem.file === null ? "" : ` (${problem.file})`}`,
+          `${style.red(`${name}: ${safe(problem.message)}`)}${placeOf(problem)}`,
           ...(problem.hint === "" ? [] : [`  ${safe(problem.hint)}`])
         ]
   )
+
+/** Most messages begin with the file. */
+const placeOf = ({ file, message }: Problem): string => (file === null || message.includes(file) ? "" : ` (${file})`)
 
 export const withProblems = (
   table: string,

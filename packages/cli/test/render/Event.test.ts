@@ -87,6 +87,17 @@ describe("Event", () => {
     assert.strictEqual(words({ source: "worker", type, refId: "sense:system", payload }), text)
   })
 
+  it("gives a line that a sense has logged to the sense", () => {
+    const payload = { stream: "log", line: "read", fields: { level: "Warn", sense: "disk", rows: 3 } }
+    const shown = line({ source: "worker", type: "output", refId: "sense:system", payload })
+    assert.match(shown, /  sense     disk +warn: read \(rows 3\)$/)
+  })
+
+  it("says where an error comes from", () => {
+    const payload = { message: "boom", stack: "at senses/disk/index.ts:3:9\nat run (x.ts:1:1)" }
+    assert.strictEqual(words({ source: "sense", type: "error", payload }), "error: boom (at senses/disk/index.ts:3:9)")
+  })
+
   it.each([
     ["started", { version: "0.1.0", pid: 42, hostname: "box", workspace: "/srv" }, "started, pid 42"],
     [

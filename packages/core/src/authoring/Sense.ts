@@ -210,6 +210,7 @@ export const make = <
   readonly compute: Effect.Effect<Outcome<NoInfer<A>>, unknown, Services> | Run<NoInfer<A>, NoInfer<P>, NoInfer<S>>
 }): Sense<A, S, Rows<Tables>> => {
   const { compute, params, signal, state } = options
+  checkShape(options)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(signal))
   return {
     [TypeId]: TypeId,
@@ -221,6 +222,31 @@ export const make = <
       state === undefined ? null : { ...coder(state.schema), initial: state.initial, migrate: state.migrate ?? null },
     tables: rowsOf<Tables>(options.tables),
     compute: typeof compute === "function" ? { _tag: "Plain", run: compute } : { _tag: "Effect", effect: compute }
+  }
+}
+
+/** What types say, for modules that nobody has checked. */
+const checkShape = (options: {
+  readonly signal: unknown
+  readonly compute: unknown
+  readonly params?: unknown
+  readonly state?: { readonly schema?: unknown } | undefined
+}): void => {
+  const { compute, params, signal, state } = options
+  const schemas: ReadonlyArray<readonly [name: string, value: unknown]> = [
+    ["signal", signal],
+    ...(params === undefined ? [] : [["params", params] as const]),
+    ...(state === undefined ? [] : [["state.schema", state.schema] as const])
+  ]
+  for (const [name, value] of schemas) {
+    if (Schema.isSchema(value)) continue
+    const never = name === "signal" ? "; Schema.Never if it never signals" : ""
+    throw new TypeError(
+      `Sense.make: \`${name}\` must be a Schema, such as Schema.Struct({ usage: Schema.Finite })${never}`
+    )
+  }
+  if (typeof compute !== "function" && !Effect.isEffect(compute)) {
+    throw new TypeError("Sense.make: `compute` must be a function or an Effect")
   }
 }
 

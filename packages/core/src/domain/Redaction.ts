@@ -69,10 +69,7 @@ const cleanStart = (text: string, secrets: ReadonlyArray<string>): string => {
 }
 
 /** The length of the longest part of a secret that is there; 0 if none is. */
-const partLength = (
-  secrets: ReadonlyArray<string>,
-  isThere: (secret: string, length: number) => boolean
-): number => {
+const partLength = (secrets: ReadonlyArray<string>, isThere: (secret: string, length: number) => boolean): number => {
   let longest = 0
   for (const secret of secrets) {
     for (let length = secret.length - 1; length >= Math.max(SHORTEST_PART, longest + 1); length--) {
