@@ -5,15 +5,29 @@
  */
 import { Effect } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
+import { availableParallelism, loadavg } from "node:os"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 
 const everyMs = 10
+
+/** Collects all garbage. */
+const collect: () => void = (() => {
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc") as () => void
+})()
+
+/** Whether more wants to run than there are cores, so that times by the clock say little about this process. */
+const isBusy = (): boolean => loadavg()[0]! > availableParallelism()
 
 /** Counts from now until the scope closes. */
 export const watchProcess = Effect.gen(function* () {
   // What garbage there is must not count against what comes.
-  globalThis.gc?.()
+  collect()
   const before = process.memoryUsage.rss()
+  const heapBefore = process.memoryUsage()
   let most = before
+  let wasBusy = isBusy()
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
   let worst = 0
@@ -34,15 +48,26 @@ export const watchProcess = Effect.gen(function* () {
   )
   const figures = () => {
     look()
-    // The monitor counts its own 10 ms in.
+    wasBusy ||= isBusy()
     return {
+      /** Bytes resident, at most. */
       memory: most - before,
+      // The monitor counts its own 10 ms in.
       loopDelayMs: Math.max(worst, Math.round(Math.max(0, delay.max / 1e6 - 10))),
-      turnCpuMs: worstCpu
+      turnCpuMs: worstCpu,
+      /** The load of the machine now; `machineBusy` when it was above the number of cores at any look. */
+      load: loadavg()[0],
+      machineBusy: wasBusy
     }
   }
   return {
     figures,
+    /** Bytes that are there once all garbage is collected: what is kept. */
+    kept: () => {
+      collect()
+      const now = process.memoryUsage()
+      return now.heapUsed + now.external - heapBefore.heapUsed - heapBefore.external
+    },
     /** How long the loop was held up since the last time this was asked. */
     lap: () => {
       const held = Math.round(Math.max(0, delay.max / 1e6 - 10))

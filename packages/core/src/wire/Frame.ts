@@ -78,13 +78,14 @@ const show = (frame: unknown): string => {
   }
 }
 
-/** A part of a text keeps the whole of it in memory, which may be as long as a frame. */
-const copy = (part: string): string => Array.from(part).join("")
+/**
+ * The beginning of a text, for messages. Copied character by character: a mere part keeps the whole of it in memory,
+ * which may be as long as a frame.
+ */
+export const excerpt = (text: string): string =>
+  text.length > 120 ? `${Array.from(text.slice(0, 120)).join("")}…` : Array.from(text).join("")
 
-const malformed = (frame: unknown): string => {
-  const text = show(frame)
-  return `not a frame of the protocol: ${text.length > 120 ? `${copy(text.slice(0, 120))}…` : text}`
-}
+const malformed = (frame: unknown): string => `not a frame of the protocol: ${excerpt(show(frame))}`
 
 /** The call that a frame is about, as far as it says so, also when it is none of the protocol. */
 export const callOf = (frame: unknown): number | undefined =>

@@ -4,6 +4,7 @@
  */
 import type { Readable } from "node:stream"
 import { StringDecoder } from "node:string_decoder"
+import * as Reading from "./Reading.ts"
 
 /** A longer line is handed on in pieces of this many characters. */
 export const maxLineLength = 16 * 1024
@@ -15,7 +16,7 @@ const endOfPiece = (text: string): number => {
 }
 
 /** Hands each line of the stream to `line`, the last one also when nothing ends it. */
-export const readLines = (stream: Readable, line: (text: string) => void): void => {
+export const readLines = (stream: Readable, line: (text: string) => void): Reading.Reading => {
   const decoder = new StringDecoder("utf8")
   let rest = ""
   /** Hands on what is too long in pieces, and gives what is left. */
@@ -34,7 +35,7 @@ export const readLines = (stream: Readable, line: (text: string) => void): void 
     for (const one of lines) line(cut(one.endsWith("\r") ? one.slice(0, -1) : one))
     rest = cut(rest)
   }
-  stream.on("data", (chunk: Buffer) => take(decoder.write(chunk)))
+  const reading = Reading.readUnsafe(stream, (chunk) => take(decoder.write(chunk)))
   stream.on("end", () => {
     take(decoder.end())
     if (rest !== "") line(rest)
@@ -42,4 +43,5 @@ export const readLines = (stream: Readable, line: (text: string) => void): void 
   })
   // A broken output pipe ends the output; the process' exit is told elsewhere.
   stream.on("error", () => {})
+  return reading
 }

@@ -11,17 +11,12 @@ import type { Channel, ChannelEnd, SendResult } from "@nerve/runtime/ipc/Channel
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
 import type { Readable, Writable } from "node:stream"
+import * as Reading from "./Reading.ts"
 
 const newline = 0x0a
 
 /** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
 const highWater = 1024 * 1024
-
-/**
- * Node reads up to 32 times in a row before anybody else has a turn. A chunk that takes longer than this ends the row, so
- * that a peer that sends costly frames without end does not hold up everybody else.
- */
-const turnMs = 2
 
 /** The frame as text; undefined when it is no JSON. */
 const write = (frame: unknown): string | undefined => {
@@ -41,6 +36,7 @@ export interface Options {
 
 class PipeChannel implements Channel {
   readonly #input: Readable
+  readonly #reading: Reading.Reading
   readonly #output: Writable
   readonly #maxLength: number
   readonly #where: string
@@ -58,8 +54,6 @@ class PipeChannel implements Channel {
    */
   #partial = Buffer.alloc(0)
   #partialLength = 0
-  /** Its owner does not want to read. */
-  #paused = false
   /** Frames that came before there was a receiver. */
   #early: Array<unknown> = []
 
@@ -68,11 +62,7 @@ class PipeChannel implements Channel {
     this.#output = output
     this.#maxLength = options.maxLength ?? Frame.maxLength
     this.#where = options.where ?? ""
-    input.on("data", (chunk: Buffer) => {
-      const began = performance.now()
-      this.#onData(chunk)
-      if (performance.now() - began > turnMs) this.#giveWay()
-    })
+    this.#reading = Reading.readUnsafe(input, (chunk) => this.#onData(chunk))
     output.on("drain", () => this.#onDrain())
     input.on("end", () => this.#end({ _tag: "Closed" }))
     input.on("close", () => this.#end({ _tag: "Closed" }))
@@ -126,26 +116,13 @@ class PipeChannel implements Channel {
     if (this.#ended !== undefined) listener(this.#ended)
   }
 
-  readonly pauseUnsafe = (): void => {
-    this.#paused = true
-    this.#input.pause()
-  }
+  readonly pauseUnsafe = (): void => this.#reading.pauseUnsafe()
 
-  readonly resumeUnsafe = (): void => {
-    this.#paused = false
-    this.#input.resume()
-  }
+  readonly resumeUnsafe = (): void => this.#reading.resumeUnsafe()
 
   readonly closeUnsafe = (): void => {
     this.#flush()
     this.#output.end()
-  }
-
-  #giveWay(): void {
-    this.#input.pause()
-    setImmediate(() => {
-      if (!this.#paused) this.#input.resume()
-    })
   }
 
   #onDrain(): void {
@@ -205,14 +182,17 @@ class PipeChannel implements Channel {
   }
 
   #parse(text: string): void {
-    for (const line of text.split("\n")) {
+    // Not split at once: of a chunk that is all line ends there would be an array of 65 536 empty texts.
+    for (let from = 0; from < text.length;) {
+      const end = text.indexOf("\n", from)
+      const line = text.slice(from, end === -1 ? text.length : end)
+      from = end === -1 ? text.length : end + 1
       if (line === "") continue
       let frame: unknown
       try {
         frame = JSON.parse(line)
       } catch {
-        const shown = line.length > 120 ? `${line.slice(0, 120)}…` : line
-        return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${shown}` })
+        return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${Frame.excerpt(line)}` })
       }
       if (this.#ended !== undefined) return
       if (this.#receive === undefined) this.#early.push(frame)

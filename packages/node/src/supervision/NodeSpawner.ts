@@ -28,6 +28,7 @@ import { existsSync } from "node:fs"
 import { Socket } from "node:net"
 import { readLines } from "../ipc/LineReader.ts"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
+import type { Reading } from "../ipc/Reading.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
 import * as spareFrames from "../worker/spareFrames.ts"
 import * as Leftovers from "./Leftovers.ts"
@@ -251,11 +252,18 @@ const watch = (
   const exit = Deferred.makeUnsafe<WorkerExit>()
   let exited = false
   const channel = transport === "stdio" ? stdioChannel(child) : PipeChannel.makeUnsafe(channelSocket(child))
-  if (child.stdout !== null && transport !== "stdio") readLines(child.stdout, (text) => line("stdout", text))
-  if (child.stderr !== null) readLines(child.stderr, (text) => line("stderr", text))
+  const readings: Array<Reading> = [channel]
+  if (child.stdout !== null && transport !== "stdio")
+    readings.push(readLines(child.stdout, (text) => line("stdout", text)))
+  if (child.stderr !== null) readings.push(readLines(child.stderr, (text) => line("stderr", text)))
+  const resumeUnsafe = () => {
+    for (const one of readings) one.resumeUnsafe()
+  }
 
   child.once("exit", (code, signal) => {
     exited = true
+    // Its last words are read, however much of it has been read already.
+    resumeUnsafe()
     // What it left behind in its group would hold its pipes open, and must not outlive it anyway.
     killGroup(pid, "SIGKILL")
     let ended = false
@@ -275,6 +283,12 @@ const watch = (
     pid,
     channel,
     exit: Deferred.await(exit),
+    reading: {
+      pauseUnsafe: () => {
+        if (!exited) for (const one of readings) one.pauseUnsafe()
+      },
+      resumeUnsafe
+    },
     memory: ProcessMemory.rss(pid),
     kill: (signal) => Effect.sync(() => !exited && killGroup(pid, signal))
   }

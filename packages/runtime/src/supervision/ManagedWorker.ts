@@ -27,6 +27,7 @@ import { handoverText } from "@nerve/core/supervision/LifecycleState"
 import type { ChannelEnd } from "../ipc/Channel.ts"
 import { CallTable } from "./CallTable.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
+import type { Source } from "./internal/outputQueue.ts"
 import * as pulse from "./internal/pulse.ts"
 import { handoverEnvironment, newResumeId } from "./Lifecycle.ts"
 import type { Child, Spawner } from "./Spawner.ts"
@@ -74,8 +75,8 @@ export interface Options<K> {
   readonly metrics: WorkerMetrics
   /** Told of every event but output, in order, before anything follows from it. */
   readonly emit: (event: WorkerEvent<K>) => Effect.Effect<void>
-  /** Told of output and protocol violations as they come, from outside any fiber. */
-  readonly emitUnsafe: (event: WorkerEvent<K>) => void
+  /** Told of output and protocol violations as they come, from outside any fiber; the source may be paused. */
+  readonly emitUnsafe: (event: WorkerEvent<K>, source?: Source) => void
   /** Told when the info has changed. */
   readonly changed: () => void
   /** Awaited before the first start: the key's previous worker may still be going. */
@@ -100,10 +101,16 @@ const stderrTailLength = 2048
 /** After a worker has closed its channel, how long it may take to exit before it is killed. */
 const channelClosedGraceMs = 1000
 
+/** The output of an incarnation. While it is paused nothing is heard of it, and that is not its fault. */
+interface OutputSource extends Source {
+  isPaused: boolean
+}
+
 /** The present incarnation, as far as it has come. */
 interface Incarnation {
   readonly number: number
   readonly child: Child
+  readonly source: OutputSource
   channelAlive: boolean
   /** Open once it has said `ready`. */
   readonly greeting: Latch.Latch
@@ -280,14 +287,17 @@ export const make = Effect.fnUntraced(function* <K>(
         }
         return
       case "log":
-        return options.emitUnsafe({
-          _tag: "WorkerOutput",
-          key,
-          incarnation: number,
-          stream: "log",
-          line: frame.message,
-          fields: { ...frame.fields, level: frame.level }
-        })
+        return options.emitUnsafe(
+          {
+            _tag: "WorkerOutput",
+            key,
+            incarnation: number,
+            stream: "log",
+            line: frame.message,
+            fields: { ...frame.fields, level: frame.level }
+          },
+          incarnation.source
+        )
       case "ready":
         return onReady(incarnation, frame)
       case "pong":
@@ -326,7 +336,8 @@ export const make = Effect.fnUntraced(function* <K>(
       settings: heartbeat,
       now: monotonicMs,
       ask: (n) => void incarnation.child.channel.sendUnsafe({ t: "ping", n }),
-      isExcused: () => isStopping() || (heartbeat.while === "idle" && calls.inFlight > 0),
+      isExcused: () =>
+        isStopping() || incarnation.source.isPaused || (heartbeat.while === "idle" && calls.inFlight > 0),
       hung: (silentMs) => hung(incarnation, silentMs),
       measured: (delayMs, memory) => {
         incarnation.loopDelayMs = delayMs
@@ -373,11 +384,28 @@ export const make = Effect.fnUntraced(function* <K>(
   })
 
   const violated = (number: number, detail: string) =>
-    options.emitUnsafe({ _tag: "ProtocolViolated", key, incarnation: number, detail })
+    options.emitUnsafe({ _tag: "ProtocolViolated", key, incarnation: number, detail }, current?.source)
 
   const onLine = (number: number) => (stream: "stdout" | "stderr", line: string) => {
     if (stream === "stderr") stderrTail = `${stderrTail}${line}\n`.slice(-stderrTailLength)
-    options.emitUnsafe({ _tag: "WorkerOutput", key, incarnation: number, stream, line, fields: null })
+    options.emitUnsafe({ _tag: "WorkerOutput", key, incarnation: number, stream, line, fields: null }, current?.source)
+  }
+
+  /** One that is to go is read: what it is still at must not wait for whoever reads its output. */
+  const sourceOf = ({ reading }: Child): OutputSource => {
+    const source: OutputSource = {
+      isPaused: false,
+      pauseUnsafe: () => {
+        if (reading === undefined || machine.state._tag === "Draining") return
+        source.isPaused = true
+        reading.pauseUnsafe()
+      },
+      resumeUnsafe: () => {
+        source.isPaused = false
+        reading?.resumeUnsafe()
+      }
+    }
+    return source
   }
 
   const broke = ({ number }: Incarnation, detail: string) => {
@@ -441,6 +469,7 @@ export const make = Effect.fnUntraced(function* <K>(
     const incarnation: Incarnation = {
       number,
       child,
+      source: sourceOf(child),
       channelAlive: true,
       greeting: Latch.makeUnsafe(false),
       greeted: false,
@@ -515,6 +544,7 @@ export const make = Effect.fnUntraced(function* <K>(
   }
 
   const runLadder = Effect.fnUntraced(function* (number: number, afterInFlight: boolean) {
+    current?.source.resumeUnsafe()
     if (afterInFlight && calls.inFlight > 0) {
       idle.closeUnsafe()
       yield* Effect.timeoutOption(idle.await, stopPolicy.drainMs)

@@ -27,6 +27,11 @@ export interface Child {
   readonly channel: Channel
   /** Waits for the process to be reaped and its output read to the end. Any number may wait. */
   readonly exit: Effect.Effect<WorkerExit>
+  /**
+   * Stops and goes on reading all that it sends and prints, where the Spawner can. What is in the pipe when it exits is
+   * read all the same.
+   */
+  readonly reading?: { readonly pauseUnsafe: () => void; readonly resumeUnsafe: () => void }
   /** Its resident memory in bytes, where the Spawner can tell. Fails when the process is gone. */
   readonly memory?: Effect.Effect<number, unknown>
   /** Signals the child's whole process group; false when nothing was there to signal. */

@@ -21,7 +21,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
@@ -30,7 +29,9 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { PendingCall } from "./CallTable.ts"
+import * as eventHub from "./internal/eventHub.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
+import * as outputQueue from "./internal/outputQueue.ts"
 import * as poolClient from "./internal/poolClient.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
 import * as spares from "./internal/spares.ts"
@@ -302,15 +303,15 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
 
   // --- events and changes ------------------------------------------------------------------------
 
-  const events = yield* PubSub.sliding<PoolEvent>(eventBuffer)
-  const outputs = yield* Queue.sliding<PoolEvent>(outputBuffer)
+  const events = eventHub.make<PoolEvent>(eventBuffer)
+  const outputs = yield* outputQueue.make<PoolEvent>(outputBuffer)
   const printed = yield* Queue.sliding<void>(1)
   const infos = yield* SubscriptionRef.make<PoolInfo | undefined>(undefined)
   const dirty = yield* Queue.sliding<void>(1)
 
   const tell = (event: PoolEvent) =>
     Effect.andThen(
-      PubSub.publish(events, event),
+      events.publish(event),
       options.onEvent === undefined
         ? Effect.void
         : Effect.catchCause(
@@ -319,18 +320,19 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
           )
     )
 
-  const emitUnsafe = (event: PoolEvent) => {
-    Queue.offerUnsafe(outputs, event)
+  const emitUnsafe = (event: PoolEvent, source?: outputQueue.Source) => {
+    outputs.offerUnsafe(event, source)
     Queue.offerUnsafe(printed, undefined)
   }
 
   // One event is told at a time, and what was printed before an exit is told before the exit.
   const telling = Semaphore.makeUnsafe(1)
-  const outputsFirst = Effect.flatMap(Queue.clear(outputs), (lines) => Effect.forEach(lines, tell, { discard: true }))
+  const outputsFirst = outputs.forEachNow(tell)
   const tellOutputs = telling.withPermit(outputsFirst)
   const emit = (event: PoolEvent) => telling.withPermit(Effect.andThen(outputsFirst, tell(event)))
 
   yield* Effect.forkIn(Effect.forever(Effect.andThen(Queue.take(printed), tellOutputs)), scope)
+  yield* Effect.forkIn(outputs.watch, scope)
   yield* Effect.forkIn(
     Effect.forever(
       Effect.andThen(
@@ -773,7 +775,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     reset: Effect.sync(() => step({ _tag: "ResetAsked" })),
     info: Effect.sync(snapshot),
     changes: Stream.filter(SubscriptionRef.changes(infos), (info) => info !== undefined),
-    events: Stream.fromPubSub(events),
+    events: events.stream,
     shutdown: (bounds) => shutdown(millis(bounds?.within, stopPolicy.drainMs))
   }
 })

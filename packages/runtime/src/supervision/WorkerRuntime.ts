@@ -12,16 +12,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { makeClient } from "../internal/makeClient.ts"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
+import * as eventHub from "./internal/eventHub.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as outputQueue from "./internal/outputQueue.ts"
 import * as pulse from "./internal/pulse.ts"
@@ -67,7 +67,9 @@ export interface Options<K extends string, Rpcs extends Rpc.Any> extends memoryW
   readonly name?: string | undefined
   /**
    * Told of every event, in order, before anything follows from it. It must not call back into the
-   * runtime and wait. A defect in it is logged and harms nothing.
+   * runtime and wait. A defect in it is logged and harms nothing. A worker whose output is more than
+   * 1024 lines or 1 Mi characters ahead of it is not read until it has caught up; one that takes
+   * nothing for a second is not waited for, and the oldest lines are dropped.
    */
   readonly onEvent?: ((event: WorkerEvent<K>) => Effect.Effect<void>) | undefined
   /**
@@ -99,7 +101,7 @@ export interface WorkerRuntime<K extends string, Rpcs extends Rpc.Any> {
   readonly info: (key: K) => Effect.Effect<ManagedWorker.WorkerInfo>
   /** All keys' infos, now and at each change. Slow readers see the latest, not all. */
   readonly changes: Stream.Stream<ReadonlyMap<K, ManagedWorker.WorkerInfo>>
-  /** Live events. A reader that falls behind by more than 1024 loses the oldest. */
+  /** Live events. A reader that falls behind by more than 1024, or 4 Mi characters, loses the oldest. */
   readonly events: Stream.Stream<WorkerEvent<K>>
 }
 
@@ -109,7 +111,7 @@ export type RpcsOf<Group> = Group extends RpcGroup.RpcGroup<infer Rpcs> ? Rpcs :
 /** Events kept for a slow reader of `events`. */
 const eventBuffer = 1024
 
-/** Output lines kept while `onEvent` is busy; the oldest are dropped, and that is all that is lost. */
+/** Output lines of all workers kept while `onEvent` is busy; the oldest are dropped, and that is all that is lost. */
 const outputBuffer = 4096
 
 /** A worker and the scope that its fibers live in. */
@@ -157,14 +159,14 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
 
   // --- events and changes ------------------------------------------------------------------------
 
-  const events = yield* PubSub.sliding<WorkerEvent<K>>(eventBuffer)
+  const events = eventHub.make<WorkerEvent<K>>(eventBuffer)
   const outputs = yield* outputQueue.make<WorkerEvent<K>>(outputBuffer)
   const infos = yield* SubscriptionRef.make<ReadonlyMap<K, ManagedWorker.WorkerInfo>>(new Map())
   const dirty = yield* Queue.sliding<void>(1)
 
   const emit = (event: WorkerEvent<K>) =>
     Effect.andThen(
-      PubSub.publish(events, event),
+      events.publish(event),
       options.onEvent === undefined
         ? Effect.void
         : Effect.catchCause(
@@ -174,6 +176,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
     )
 
   const pump = yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(outputs.take, emit))))
+  yield* Effect.forkScoped(outputs.watch)
   yield* Effect.forkScoped(
     Effect.forever(
       Effect.andThen(
@@ -213,9 +216,9 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           handover: true,
           metrics,
           emit,
-          emitUnsafe: (event) => {
+          emitUnsafe: (event, source) => {
             if (event._tag === "WorkerOutput") options.onOutputUnsafe?.(event)
-            outputs.offerUnsafe(event)
+            outputs.offerUnsafe(event, source)
           },
           changed: () => {
             Queue.offerUnsafe(dirty, undefined)
@@ -301,6 +304,6 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
     keys: Effect.sync(() => [...workers.keys()]),
     info: (key) => Effect.sync(() => workers.get(key)?.worker.info() ?? neverStarted),
     changes: SubscriptionRef.changes(infos),
-    events: Stream.fromPubSub(events)
+    events: events.stream
   }
 })

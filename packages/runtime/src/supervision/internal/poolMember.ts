@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import type { Channel } from "../../ipc/Channel.ts"
 import type { PendingCall } from "../CallTable.ts"
 import type * as memoryWatch from "./memoryWatch.ts"
+import type { Source } from "./outputQueue.ts"
 import * as ManagedWorker from "../ManagedWorker.ts"
 import { SpawnFailed, type Spawner } from "../Spawner.ts"
 import type { WorkerEvent } from "../WorkerEvent.ts"
@@ -35,7 +36,7 @@ export interface Options {
   readonly onMemoryHigh: () => void
   readonly metrics: WorkerMetrics
   readonly emit: (event: WorkerEvent<number>) => Effect.Effect<void>
-  readonly emitUnsafe: (event: WorkerEvent<number>) => void
+  readonly emitUnsafe: (event: WorkerEvent<number>, source?: Source) => void
   readonly changed: () => void
   /** Told when its channel has ended. Its exit follows. */
   readonly lost: () => void
@@ -113,7 +114,7 @@ export const startUnsafe = (options: Options): PoolMember => {
         metrics: options.metrics,
         // That it is not respawned says nothing: what becomes of the slot is the pool's to tell.
         emit: (event) => (event._tag === "WorkerGivenUp" ? Effect.void : options.emit(numbered(event))),
-        emitUnsafe: (event) => options.emitUnsafe(numbered(event)),
+        emitUnsafe: (event, source) => options.emitUnsafe(numbered(event), source),
         changed: options.changed,
         after: Effect.void
       }),

@@ -5,8 +5,8 @@
 import type { Ending } from "@nerve/core/supervision/LifecycleState"
 import * as Frame from "@nerve/core/wire/Frame"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as outputQueue from "./outputQueue.ts"
 import { type Controls, type Port, refused, type Suspension, taken } from "../Lifecycle.ts"
 import { type Child, type Signal, Spawner } from "../Spawner.ts"
 import type { WorkerSpec } from "../WorkerSpec.ts"
@@ -19,7 +19,7 @@ export interface OutputLine {
   readonly line: string
 }
 
-/** Where output goes. Lines that come while it is busy wait; of more than 1024 the oldest are dropped. */
+/** Where output goes. Lines that come while it is busy wait; of more than 1024, or 4 Mi characters, the oldest are dropped. */
 export type Output = (line: OutputLine) => Effect.Effect<void>
 
 /** As a structured log entry: the line, annotated with worker, incarnation and stream. */
@@ -66,11 +66,11 @@ export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending,
   })
 
 const outputLines = Effect.fnUntraced(function* (output: Output) {
-  const queue = yield* Queue.sliding<OutputLine>(outputBuffer)
-  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(queue), output)))
+  const queue = yield* outputQueue.make<OutputLine>(outputBuffer)
+  yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(queue.take, output))))
   return {
-    offer: (line: OutputLine) => void Queue.offerUnsafe(queue, line),
-    flush: Effect.flatMap(Queue.clear(queue), (rest) => Effect.forEach(rest, output, { discard: true }))
+    offer: (line: OutputLine) => queue.offerUnsafe(line),
+    flush: queue.forEachNow(output)
   }
 })
 
