@@ -29,6 +29,12 @@ export interface Outcome {
     Record<string, { readonly p99Ms: number; readonly memoryMiB: number; readonly told: number }>
   >
   readonly memoryMiB: number
+  /** More than at first once all garbage is collected. */
+  readonly keptMiB: number
+  readonly loopDelayMs: number
+  /** Of the machine, at the end; busy: above the number of cores at any time. */
+  readonly load: number
+  readonly machineBusy: boolean
   readonly neighbourCalls: number
   readonly faults: ReadonlyArray<string>
 }
@@ -69,16 +75,20 @@ export const flood = Effect.fnUntraced(function* (options: {
         if (!Exit.isSuccess(exit) || exit.value !== "hello") faults.push(`the neighbour: ${String(exit).slice(0, 200)}`)
         yield* Effect.sleep("1 millis")
       }
-      return quantile(latencies, 0.99)
+      return latencies
     })
+    const p99Of = (latencies: ReadonlyArray<number>) => quantile(latencies, 0.99)
 
     yield* measure(Math.min(2, options.seconds))
     const watch = yield* watchProcess
-    const quietP99Ms = yield* measure(Math.min(10, options.seconds))
+    const quiet: Array<number> = []
     const results: Record<string, { readonly p99Ms: number; readonly memoryMiB: number; readonly told: number }> = {}
     for (const kind of floods) {
       const [method = "", size = ""] = kind.split(" ")
       const client = yield* runtime.client(kind)
+      yield* Effect.orDie(runtime.start(kind))
+      // Quiet is measured between the floods: what else goes on on this machine is then in both.
+      quiet.push(...(yield* measure(options.seconds / 2)))
       const payload = { size: Number(size) }
       const before = told
       const running =
@@ -93,14 +103,23 @@ export const flood = Effect.fnUntraced(function* (options: {
             ? client.Logs(payload)
             : client.Print(payload)
       const fiber = yield* Effect.forkChild(Effect.exit(running))
-      const p99Ms = yield* measure(options.seconds)
+      const p99Ms = p99Of(yield* measure(options.seconds))
       results[kind] = { p99Ms, memoryMiB: Math.round(watch.figures().memory / mebibyte), told: told - before }
       if (fiber.pollUnsafe() !== undefined) faults.push(`the flood ${kind} ended by itself`)
       if (told === before) faults.push(`nothing of the flood ${kind} has come`)
       yield* runtime.evict(kind, StopPolicy.kill)
       options.say(`${kind}: ${JSON.stringify(results[kind])}`)
     }
-    return { quietP99Ms, floods: results, memoryMiB: Math.round(watch.figures().memory / mebibyte) }
+    const { load, loopDelayMs, machineBusy, memory } = watch.figures()
+    return {
+      quietP99Ms: p99Of(quiet),
+      floods: results,
+      memoryMiB: Math.round(memory / mebibyte),
+      keptMiB: Math.round(watch.kept() / mebibyte),
+      loopDelayMs,
+      load,
+      machineBusy
+    }
   })
   const figures = yield* Effect.scoped(body).pipe(Effect.provide(NodeSpawner.layer()))
   return { ...figures, neighbourCalls: calls, faults: faults.slice(0, 20) }

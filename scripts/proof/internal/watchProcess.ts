@@ -17,8 +17,11 @@ const collect: () => void = (() => {
   return runInNewContext("gc") as () => void
 })()
 
+/** How many want to run, of late. */
+const load = (): number => loadavg()[0] ?? 0
+
 /** Whether more wants to run than there are cores, so that times by the clock say little about this process. */
-const isBusy = (): boolean => loadavg()[0]! > availableParallelism()
+const isBusy = (): boolean => load() > availableParallelism()
 
 /** Counts from now until the scope closes. */
 export const watchProcess = Effect.gen(function* () {
@@ -56,7 +59,7 @@ export const watchProcess = Effect.gen(function* () {
       loopDelayMs: Math.max(worst, Math.round(Math.max(0, delay.max / 1e6 - 10))),
       turnCpuMs: worstCpu,
       /** The load of the machine now; `machineBusy` when it was above the number of cores at any look. */
-      load: loadavg()[0],
+      load: load(),
       machineBusy: wasBusy
     }
   }

@@ -45,6 +45,7 @@ class PipeChannel implements Channel {
   #ended: ChannelEnd | undefined
   /** Frames of this tick, not yet written. */
   #outgoing = ""
+  #sent = 0
   #flushScheduled = false
   #full = false
   #drainWaiters: Array<() => void> = []
@@ -76,6 +77,8 @@ class PipeChannel implements Channel {
     this.#drainWaiters.push(() => resume(Effect.void))
   })
 
+  readonly sentUnsafe = (): number => this.#sent
+
   readonly isFullUnsafe = (): boolean => this.#full
 
   readonly sendUnsafe = (frame: unknown): SendResult => {
@@ -85,6 +88,7 @@ class PipeChannel implements Channel {
     // A character is at most three bytes: count exactly only where it could matter.
     if (text.length * 3 > this.#maxLength && Buffer.byteLength(text) > this.#maxLength) return "too-large"
     this.#outgoing += `${text}\n`
+    this.#sent += text.length
     if (this.#outgoing.length > highWater) this.#full = true
     if (!this.#flushScheduled) {
       this.#flushScheduled = true

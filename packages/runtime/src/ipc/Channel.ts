@@ -27,6 +27,8 @@ export interface Channel {
   readonly flushUnsafe: () => void
   /** Done at once while the carrier takes more; else when its buffer has emptied or the channel ended. */
   readonly drained: Effect.Effect<void>
+  /** Characters sent so far, where the carrier counts them. */
+  readonly sentUnsafe?: () => number
   /** Whether the carrier's buffer is full, so that a sender should wait for `drained`. */
   readonly isFullUnsafe: () => boolean
   /** Sets the one receiver. Frames that came before it was set are delivered to it first, in order. */

@@ -275,25 +275,39 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
   yield* Fiber.interruptAll([...running.values()])
 })
 
-/** How many chunks of a stream may still be sent before the reader must ask for more. */
+/**
+ * Characters of a stream that may be on their way, in one chunk or more: what waits for a slow reader lies in the
+ * parent's memory.
+ */
+const charactersAhead = 1024 * 1024
+
+/** How much of a stream may still be sent before the reader must ask for more. */
 interface StreamWindow {
   readonly grant: (n: number) => void
-  readonly take: Effect.Effect<void>
+  /** A chunk of so many characters was sent: waits until the next one may be. */
+  readonly take: (characters: number) => Effect.Effect<void>
 }
 
 const makeWindow = (): StreamWindow => {
   let credit = Frame.streamWindow
+  let ahead = 0
+  const sizes: Array<number> = []
   const open = Latch.makeUnsafe(true)
+  const isOpen = () => credit > 0 && ahead < charactersAhead
   return {
     grant: (n) => {
       credit += n
-      if (credit > 0) open.openUnsafe()
+      for (const size of sizes.splice(0, n)) ahead -= size
+      if (isOpen()) open.openUnsafe()
     },
-    take: Effect.suspend(() => {
-      credit -= 1
-      if (credit <= 0) open.closeUnsafe()
-      return Effect.void
-    }).pipe(Effect.andThen(open.await))
+    take: (characters) =>
+      Effect.suspend(() => {
+        credit -= 1
+        ahead += characters
+        sizes.push(characters)
+        if (!isOpen()) open.closeUnsafe()
+        return open.await
+      })
   }
 }
 
@@ -308,14 +322,17 @@ const runStream = <R>(
     const window = makeWindow()
     windows.set(id, window)
     // Other than an answer, a stream has no end to be seen: it also waits for a pipe that is full.
-    const next = Effect.suspend(() =>
-      channel.isFullUnsafe() ? Effect.andThen(window.take, channel.drained) : window.take
-    )
+    const next = (characters: number) => {
+      const taken = window.take(characters)
+      return channel.isFullUnsafe() ? Effect.andThen(taken, channel.drained) : taken
+    }
+    const sentSoFar = () => channel.sentUnsafe?.() ?? 0
     const sendChunk = (values: ReadonlyArray<unknown>): Effect.Effect<void> => {
+      const before = sentSoFar()
       switch (channel.sendUnsafe({ t: "chunk", id, values })) {
         case "sent":
         case "ended":
-          return next
+          return next(sentSoFar() - before)
         case "not-json":
           return Effect.die(`an item of ${codec.method} is no JSON`)
         case "too-large": {

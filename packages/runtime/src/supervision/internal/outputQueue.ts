@@ -140,8 +140,8 @@ export const make = <A extends object>(capacity: number): Effect.Effect<OutputQu
         Effect.sleep(patience),
         Effect.sync(() => {
           const paused = [...accounts.values()].filter(({ isPaused }) => isPaused)
-          if (paused.length === 0) return somePaused.closeUnsafe()
-          if (taken !== before) return
+          if (paused.length === 0) somePaused.closeUnsafe()
+          if (paused.length === 0 || taken !== before) return
           isStuck = true
           for (const account of paused) resume(account)
         })
@@ -161,14 +161,17 @@ export const make = <A extends object>(capacity: number): Effect.Effect<OutputQu
         moved()
         return left(entry)
       }),
-      forEachNow: Effect.fnUntraced(function* (tell) {
-        for (let n = Queue.sizeUnsafe(queue); n > 0; n--) {
-          const next = shift()
-          if (next === undefined) break
+      forEachNow: (tell) => {
+        const next = Effect.suspend(() => {
+          const event = shift()
+          if (event === undefined) return Effect.void
           moved()
-          yield* tell(next)
-        }
-      }),
+          return tell(event)
+        })
+        return Effect.suspend(() =>
+          Effect.forEach(Array.from({ length: Queue.sizeUnsafe(queue) }), () => next, { discard: true })
+        )
+      },
       end: Queue.end(queue),
       watch: Effect.forever(Effect.andThen(somePaused.await, look))
     }
