@@ -120,6 +120,10 @@ const kernel = (entry: LogEntry): Happened => {
       return { words: pid === null ? "started" : `started, pid ${pid}`, tone: "notable" }
     case "stopped":
       return { words: "stopped", tone: "notable" }
+    case "workflow-paused":
+      return { words: sentence("paused", reasonOf(entry)), tone: "notable" }
+    case "workflow-resumed":
+      return { words: "resumed", tone: "notable" }
     case "refused":
       return { words: sentence("configuration refused", reasonOf(entry)), tone: "bad" }
     default:
@@ -158,6 +162,9 @@ const workflow = (entry: LogEntry, thread: string | null): Happened => {
     case "started": {
       const prompt = text(entry.payload, "prompt")
       const cause = text(entry.payload, "cause")
+      if (field(entry.payload, "again") === true) {
+        return { words: `${subject}${entry.type === "queued" ? "queued to go on" : "goes on"}`, tone: "notable" }
+      }
       const by = cause === null ? "" : cause === "manual" ? " by hand" : ` by ${cause}`
       return {
         words: `${subject}${entry.type}${by}${prompt === null ? "" : `: ${oneLine(prompt)}`}`,

@@ -108,7 +108,11 @@ export const workflows = (items: ReadonlyArray<WorkflowView>, { style }: Look): 
     ),
     items,
     style
-  )
+  ) + items.flatMap(({ name, paused }) => (paused === null ? [] : [held(name, paused)])).join("")
+
+/** A workflow of which nothing is started. */
+const held = (name: string, reason: string): string =>
+  `\n\n${name} is paused${reason === "" ? "" : `: ${safe(reason)}`}\n  go on with: nerve workflow resume ${name}`
 
 const workerState = (style: Style, state: WorkerView["state"]): string => {
   switch (state) {

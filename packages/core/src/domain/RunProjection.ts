@@ -45,6 +45,8 @@ export const RunOpened = Schema.Struct({
   origin: Schema.optionalKey(ForkOrigin),
   /** Log id of the `launch` entry that it follows from, if a sense asked for it. */
   launch: Schema.optionalKey(Schema.Int),
+  /** The thread had a slot before: it goes on. */
+  again: Schema.optionalKey(Schema.Boolean),
   /** Of a `dropped` that never was queued: why. */
   reason: Schema.optionalKey(Schema.String)
 })

@@ -23,15 +23,16 @@ export interface Situation {
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
-/** `3s ago`; whole units, the largest that fits. */
-const ago = (since: number, now: number): string => `${coarse(Math.max(0, now - since))} ago`
+/** `3s ago`; whole units, the largest of which there are two. */
+const ago = (since: number, now: number): string =>
+  now - since < 1_000 ? "just now" : `${coarse(Math.max(0, now - since))} ago`
 
 const ahead = (until: number, now: number): string => (until <= now ? "now" : `in ${coarse(until - now)}`)
 
 const units = [86_400_000, 3_600_000, 60_000, 1_000] as const
 
 const coarse = (ms: number): string => {
-  const unit = units.find((one) => ms >= one) ?? 1
+  const unit = units.find((one) => ms >= 2 * one) ?? (ms >= 1_000 ? 1_000 : 1)
   return DurationText.format(Math.floor(ms / unit) * unit)
 }
 
@@ -40,14 +41,20 @@ export const explain = (run: WorkflowRun, situation: Situation | null, now: numb
   ...(run.endedAt === null ? active(run, situation, now) : ended(run, now)),
   ...(run.crashes === 0 ? [] : [`its worker died under it ${run.crashes === 1 ? "once" : `${run.crashes} times`}`]),
   ...(run.origin === null ? [] : [`forked from ${run.origin.threadId} after round ${run.origin.round}`]),
-  ...(run.parent === null ? [] : [`started by ${run.parent}, which waits for it`])
+  ...(run.parent === null
+    ? []
+    : [`started by ${run.parent}, which ${run.endedAt === null ? "waits" : "waited"} for it`])
 ]
 
 const ended = (run: WorkflowRun, now: number): ReadonlyArray<string> => [
   `${run.status} ${ago(run.endedAt ?? now, now)}${run.reason === "" ? "" : `: ${run.reason}`}`,
   ...(run.status === "completed" || run.status === "dropped"
     ? []
-    : [`take it up after round ${run.rounds} with: nerve thread retry ${run.threadId}`])
+    : [
+        run.rounds === 0
+          ? `run it again with: nerve thread retry ${run.threadId}`
+          : `take it up after round ${run.rounds} with: nerve thread retry ${run.threadId}`
+      ])
 ]
 
 const active = (run: WorkflowRun, situation: Situation | null, now: number): ReadonlyArray<string> => {
@@ -100,7 +107,10 @@ const waiting = (run: WorkflowRun, now: number): ReadonlyArray<string> => {
       return [
         `waits for an answer to ${role}, asked ${ago(since, now)}: ${wait.question}`,
         ...(wait.until === null ? [] : [`counts as timed out ${ahead(wait.until, now)}`]),
-        `answer with: nerve thread answer ${run.threadId} --approve (or --reject)`
+        wait.schema === null
+          ? `answer with: nerve thread answer ${run.threadId} --approve (or --reject)`
+          : `answer with: nerve thread answer ${run.threadId} --approve --answer JSON (or --reject); ` +
+            "nerve thread inspect shows what fits"
       ]
     case "Sleep":
       return [`sleeps (${role}), goes on ${ahead(wait.until, now)}`]

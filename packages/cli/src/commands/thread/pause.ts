@@ -20,7 +20,11 @@ export const pause = Command.make(
   ({ id, reason }) =>
     Effect.gen(function* () {
       const run = yield* withThread(id, (client, threadId) => client.PauseThread({ threadId, reason }))
-      return yield* show(run, ({ threadId }) => `thread ${threadId} pauses; a round in flight is finished first`)
+      return yield* show(run, ({ rounds, startedAt, threadId, wait }) =>
+        startedAt === null || wait !== null
+          ? `thread ${threadId} is paused`
+          : `thread ${threadId} pauses after round ${rounds + 1}`
+      )
     })
 ).pipe(Command.withDescription("Have a thread hold still, without a slot, until it is resumed"))
 

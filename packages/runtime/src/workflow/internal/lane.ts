@@ -152,6 +152,8 @@ interface Thread {
   wait: ThreadWait | undefined
   /** Why it holds still, or will once its round in flight is over. */
   paused: Pick<ThreadPause, "by" | "reason"> | undefined
+  /** It had a slot before. */
+  begun: boolean
   /** The place that it had in the queue when it was paused there. */
   place: Admission.Rank | undefined
   /** Done when it is neither active, queued nor parked any more. */
@@ -223,9 +225,9 @@ export const make = (options: Options): Lane => {
     const opened = more.fresh ?? thread?.opened
     switch (action._tag) {
       case "Start":
-        return opened && RunLog.started(id, opened)
+        return opened && RunLog.started(id, asSeen(opened, thread, more))
       case "Enqueue":
-        return opened && RunLog.queued(id, opened)
+        return opened && RunLog.queued(id, asSeen(opened, thread, more))
       case "Reject":
         return opened && RunLog.rejected(id, opened, rejectionText(action.why))
       case "Drop":
@@ -248,6 +250,7 @@ export const make = (options: Options): Lane => {
     switch (action._tag) {
       case "Start":
       case "Resume":
+        begin(action.id)
         return threads.run(action.id)
       case "Reject":
       case "Drop":
@@ -270,9 +273,15 @@ export const make = (options: Options): Lane => {
       end: undefined,
       wait: run?.wait ?? undefined,
       paused: run?.paused ?? undefined,
+      begun: run !== undefined && run.startedAt !== null,
       place: run === undefined ? undefined : placeOf(run),
       gone: Deferred.makeUnsafe()
     })
+  }
+
+  const begin = (threadId: ThreadId) => {
+    const thread = known.get(threadId)
+    if (thread !== undefined) thread.begun = true
   }
 
   const forget = (threadId: ThreadId) => {
@@ -453,9 +462,12 @@ export const make = (options: Options): Lane => {
     locked(
       Effect.suspend(() => {
         if (removed || known.has(threadId)) return Effect.succeed(false)
-        const first = [RunLog.retried(threadId, { maxRounds: opened.maxRounds, reason: "retried on request" })]
+        const first = [RunLog.retried(threadId, { maxRounds: opened.maxRounds, reason: "on request" })]
         const rank = rankOf({ opened, place: undefined })
-        return Effect.as(change({ _tag: "Returned", id: threadId, ...rank }, { first, fresh: opened }), true)
+        return Effect.as(
+          change({ _tag: "Returned", id: threadId, ...rank }, { first, fresh: opened, again: true }),
+          true
+        )
       })
     )
 
@@ -774,6 +786,8 @@ interface More {
   readonly first?: ReadonlyArray<LogInput>
   /** What a thread that is new here is about. */
   readonly fresh?: RunOpened
+  /** The thread that is new here had a slot in an earlier life. */
+  readonly again?: boolean
   /** Entries after those of the decision, unless the thread is turned away. */
   readonly copied?: ReadonlyArray<LogInput>
   /** How a kill ends the thread. */
@@ -783,6 +797,10 @@ interface More {
 }
 
 const none = Effect.succeed<ReadonlyArray<Action>>([])
+
+/** Whether it goes on is part of what is told of a thread that is queued or started. */
+const asSeen = (opened: RunOpened, thread: Thread | undefined, { again = false, fresh }: More): RunOpened =>
+  again || (fresh === undefined && thread?.begun === true) ? { ...opened, again: true } : opened
 
 const endOf = (input: Input, more: More): End =>
   more.end ?? (input._tag === "Removed" ? interruption(removal) : killedOnRequest)

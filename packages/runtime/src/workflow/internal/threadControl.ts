@@ -17,7 +17,7 @@ import * as Schema from "effect/Schema"
 import type { LogStore, LogStoreError } from "../../log/LogStore.ts"
 import * as RunLog from "../RunLog.ts"
 import type { Lane, Refusal, WorkflowRuntime } from "./lane.ts"
-import { decided } from "./waits.ts"
+import { childKey, decided } from "./waits.ts"
 
 /** An answer to a thread that waits for one. */
 export interface GivenAnswer {
@@ -201,14 +201,22 @@ export const make = ({ lane, newThreadId, runtime, store }: Options): ThreadCont
     const answer = decision === "approved" && wait.schema !== null ? yield* checked(run, role, told) : told
     const meta: Decision = { decision, by, reason, answer }
     const isFirst = yield* own.settle(run.threadId, round, decided(role, meta))
-    return isFirst ? yield* again(run) : yield* refused(run, "somebody else has answered already")
+    const now = yield* again(run)
+    if (isFirst) return now
+    return yield* refused(now, isActive(now.status) ? "somebody else has answered already" : endedText(now))
   })
 
   const explain = Effect.fn("WorkflowManager.explain")(function* (threadId: string) {
     const run = yield* store.run(threadId)
     if (run === undefined) return yield* new UnknownThread({ threadId })
     const situation = isActive(run.status) ? lane(run.workflow)?.situation(run.threadId) : undefined
-    return { run, lines: Why.explain(run, situation ?? null, yield* Clock.currentTimeMillis) }
+    const wait = run.wait
+    const [child] =
+      wait?.wait._tag === "Child"
+        ? yield* store.runs({ workflow: wait.wait.workflow, key: childKey(run.threadId, wait.round), limit: 1 })
+        : []
+    const told = child === undefined ? [] : [`that thread is ${child.threadId}: nerve why ${child.threadId}`]
+    return { run, lines: [...Why.explain(run, situation ?? null, yield* Clock.currentTimeMillis), ...told] }
   })
 
   return { pause, resume, retry, fork, answer, explain }
