@@ -6,6 +6,8 @@
  * This module joins the two: it feeds each schedule what happens, and carries out what it decides.
  * What follows from a signal is not its business: it hands every event to `onEvent` (the Kernel's).
  *
+ * What changes while it runs, a reload or another configuration, is the business of `senseChanges`.
+ *
  * One timer serves all senses, and each sense has one fiber, which runs its computes one by one: an
  * `onEvent` that is slow holds up its own sense and nobody else's.
  */
@@ -16,22 +18,12 @@ import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { type SenseView, UnknownSense, type WorkerView } from "@nerve/core/wire/ControlRpcs"
-import {
-  type SenseBoot,
-  type SenseInit,
-  SenseRpcs,
-  SenseWorkerInit,
-  SenseWorkerReady
-} from "@nerve/core/wire/SenseRpcs"
-import * as Cause from "effect/Cause"
+import { type SenseBoot, SenseRpcs, type SenseWorkerInit } from "@nerve/core/wire/SenseRpcs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
-import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
@@ -39,7 +31,6 @@ import type { LogStoreError } from "../log/LogStore.ts"
 import type { Spawner } from "../supervision/Spawner.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
-import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
 import { classify, type ComputeExit, deathIn, type SenseRpc } from "./internal/computeEnd.ts"
 import {
   boundMs,
@@ -51,13 +42,15 @@ import {
   mayHaveKilled,
   newGroup,
   newSense,
-  nowhere,
   type Sense,
-  statusOf
+  viewOf
 } from "./internal/senseState.ts"
+import { initOf, listedIn, specOf, unlisted } from "./internal/senseBoot.ts"
+import * as SenseChanges from "./internal/senseChanges.ts"
 import * as SenseClock from "./internal/senseClock.ts"
+import { SenseRoster } from "./internal/senseRoster.ts"
 import * as TickLines from "./internal/tickLines.ts"
-import { WakeQueue } from "./internal/wakeQueue.ts"
+import * as WakeTimer from "./internal/wakeTimer.ts"
 import type { SenseEvent, TicksDropped } from "./SenseEvent.ts"
 import { SenseWorkers } from "./SenseWorkers.ts"
 
@@ -112,18 +105,6 @@ const respawn = RespawnPolicy.intensity({ max: 100_000, within: "24 hours", dela
 /** A group's worker is gone five seconds after it was asked to go, at the latest (M1). */
 const stop = StopPolicy.make({ drain: "5 seconds", polite: "4 seconds", term: "1 second" })
 
-/** How long a worker may take to answer what is no work. */
-const answerMs = 5_000
-
-/** How long a sense's boot goes unasked about. */
-const bootPatience = "10 seconds"
-
-/** Versions of modules that a worker loads before it is started anew in a moment in which it is idle. */
-const maxImports = 25
-
-/** The same, before such a moment is brought about. */
-const tooManyImports = 100
-
 /** Starts all groups' workers. Closing the scope stops them. */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -131,11 +112,8 @@ export const make = Effect.fnUntraced(function* (
   const ports = yield* SenseWorkers
   const clock = yield* SenseClock.make
   const { now, wallOf } = clock
-  /** Those in force. */
-  const senses = new Map<string, Sense>()
-  /** These, and those that are leaving. */
-  const present = new Set<Sense>()
-  const groups = new Map<string, Group>()
+  const roster = new SenseRoster()
+  const { groups, present, senses } = roster
   /** Who is triggered by whose signals; made anew when the senses are other ones. */
   let dependents: ReadonlyMap<string, ReadonlyArray<Sense>> = new Map()
 
@@ -154,31 +132,11 @@ export const make = Effect.fnUntraced(function* (
       if (fields !== null && sense !== undefined) TickLines.add(sense.lines, line, fields)
     }
   })
-  /** Of modules: each import of code that has changed is another. */
-  let versions = 0
   const loops = yield* FiberMap.make<string>()
   const background = yield* FiberMap.make<string>()
   const inBackground = yield* FiberMap.runtime(background)()
 
-  // --- the timer: one for all senses, asleep until the earliest of them wants to be woken
-
-  const rearm = Latch.makeUnsafe()
-  const wakes = new WakeQueue<Sense>()
-  let armedAt = Number.POSITIVE_INFINITY
-
-  const timer = Effect.gen(function* () {
-    while (true) {
-      rearm.closeUnsafe()
-      armedAt = Number.NEGATIVE_INFINITY
-      lookAtClock()
-      for (const sense of wakes.takeDue(now())) feed(sense, { _tag: "Tick" })
-      armedAt = wakes.nextAt
-      // Rounded up, since timers know whole milliseconds: a nap that ends too early would be wasted. No
-      // nap is long, for a clock that stands still while the machine sleeps would prolong it.
-      const nap = Math.min(SenseClock.LOOK_EVERY_MS, Math.max(0, Math.ceil(armedAt - now())))
-      yield* Effect.timeoutOption(rearm.await, nap)
-    }
-  })
+  // --- schedules
 
   const lookAtClock = (): void => {
     const found = clock.look()
@@ -188,12 +146,13 @@ export const make = Effect.fnUntraced(function* (
       if (found.isSet) feed(sense, { _tag: "ClockSet", wallOffset: clock.wallOffset() })
     }
   }
+  const timer = WakeTimer.make<Sense>({ now, look: lookAtClock, wake: (sense) => feed(sense, { _tag: "Tick" }) })
 
   /** Tells a schedule what happened and carries out what it decides. Never waits. */
   const feed = (sense: Sense, input: SenseSchedule.Input): void => {
     const decision = SenseSchedule.decide(sense.schedule, input, now())
     sense.schedule = decision.state
-    wakes.set(sense, decision.wakeAt)
+    timer.set(sense, decision.wakeAt)
     for (const action of decision.actions) {
       switch (action._tag) {
         case "Run":
@@ -202,7 +161,7 @@ export const make = Effect.fnUntraced(function* (
           sense.go.openUnsafe()
           break
         case "Overrun":
-          sense.overran = membersOf(sense.group).filter((other) => other !== sense && isComputing(other))
+          sense.overran = roster.membersOf(sense.group).filter((other) => other !== sense && isComputing(other))
           killWorker(sense)
           break
         case "Dropped": {
@@ -211,7 +170,6 @@ export const make = Effect.fnUntraced(function* (
         }
       }
     }
-    if (decision.wakeAt !== null && decision.wakeAt < armedAt) rearm.openUnsafe()
   }
 
   const killWorker = (sense: Sense): void => {
@@ -236,7 +194,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       sense.recorded = options.recorded === undefined ? null : yield* options.recorded(sense.config.name)
       while (true) {
-        if (!isComputing(sense) && (yield* rearrange(sense)) === "left") return
+        if (!isComputing(sense) && (yield* changes.rearrange(sense)) === "left") return
         yield* sense.go.await
         sense.go.closeUnsafe()
         if (!isComputing(sense)) continue
@@ -257,7 +215,7 @@ export const make = Effect.fnUntraced(function* (
         // This is the idle moment that a change waits for: nothing may start before it is done.
         if (isToChange(sense)) feed(sense, { _tag: "GroupGone" })
         feed(sense, { _tag: "ComputeEnded" })
-        renewWhenIdle(sense.group)
+        changes.renewWhenIdle(sense.group)
       }
     })
 
@@ -327,16 +285,16 @@ export const make = Effect.fnUntraced(function* (
     if (group === undefined) return
     switch (event._tag) {
       case "WorkerReady":
-        yield* emitAll(membersOf(group).flatMap((sense) => learnAtStart(sense, event.info)))
+        yield* emitAll(roster.membersOf(group).flatMap((sense) => learnAtStart(sense, event.info)))
         // A worker that was about to be ready when it was evicted counts as gone all the same (M2).
         if (group.evicting > 0) return
         group.ready = true
         group.incarnation = event.incarnation
-        bringUpToDate(group, event.info)
+        changes.bringUpToDate(group, event.info)
         return admit(group)
       case "WorkerExited":
         if (!event.expected && event.cause !== "not-started") {
-          tryAlone(membersOf(group).filter((sense) => mayHaveKilled(sense, event.incarnation)))
+          changes.tryAlone(roster.membersOf(group).filter((sense) => mayHaveKilled(sense, event.incarnation)))
         }
         return yield* Effect.andThen(
           Effect.sync(() => gone(group)),
@@ -354,7 +312,7 @@ export const make = Effect.fnUntraced(function* (
    * so whichever of them kills its worker does it alone, and the others come to their end.
    */
   const admit = (group: Group): void => {
-    if (trialIn(group) !== undefined) return
+    if (roster.trialIn(group) !== undefined) return
     for (let head = group.suspects[0]; group.ready && head !== undefined; head = group.suspects[0]) {
       if (canCompute(head)) feed(head, { _tag: "GroupReady" })
       if (isComputing(head)) return
@@ -362,30 +320,9 @@ export const make = Effect.fnUntraced(function* (
       group.suspects.shift()
     }
     if (!group.ready) return
-    for (const sense of membersOf(group)) {
+    for (const sense of roster.membersOf(group)) {
       if (canCompute(sense)) feed(sense, { _tag: "GroupReady" })
     }
-  }
-
-  // --- trials: a worker died while it loaded senses, and whoever did it is found
-
-  /** Workers start without these, and boot them one by one: whichever kills its worker then has done it. */
-  const tryAlone = (suspected: ReadonlyArray<Sense>): void => {
-    for (const sense of suspected) {
-      sense.isolated = true
-      sense.onTrial = true
-      sense.stale = "code"
-    }
-  }
-
-  /** The one whose turn it is. Nobody of its group computes meanwhile, and so nobody else can be to blame. */
-  const trialIn = (group: Group): Sense | undefined => membersOf(group).find((sense) => sense.onTrial)
-
-  const endTrial = (sense: Sense, { group }: Pick<Sense, "group"> = sense): void => {
-    if (!sense.onTrial) return
-    sense.onTrial = false
-    trialIn(group)?.go.openUnsafe()
-    admit(group)
   }
 
   /** A suspect has come to an end: the next one, or all. */
@@ -398,7 +335,7 @@ export const make = Effect.fnUntraced(function* (
 
   const gone = (group: Group): void => {
     group.ready = false
-    for (const sense of membersOf(group)) feed(sense, { _tag: "GroupGone" })
+    for (const sense of roster.membersOf(group)) feed(sense, { _tag: "GroupGone" })
   }
 
   const setProblem = (sense: Sense, problem: Problem | null): ReadonlyArray<SenseEvent> => {
@@ -460,16 +397,12 @@ export const make = Effect.fnUntraced(function* (
       Effect.ignore
     )
 
-  const membersOf = (group: Group): ReadonlyArray<Sense> => Array.from(present).filter((sense) => sense.group === group)
-
-  const peerNames = (): ReadonlyArray<SenseName> => Array.from(senses.values(), (sense) => sense.config.name)
-
   /** What the group's next incarnation is told. It reads all code from disk, so nothing of it is stale. */
   const initOfNext = (name: GroupName): SenseWorkerInit => {
     const group = groups.get(name)
-    const members = group === undefined ? [] : membersOf(group).filter((sense) => sense.target === group)
+    const members = group === undefined ? [] : roster.membersOf(group).filter((sense) => sense.target === group)
     const booted = members.filter((sense) => !sense.isolated)
-    const peers = peerNames()
+    const peers = roster.peerNames()
     if (group !== undefined) {
       group.imports = 0
       group.peers = peers
@@ -492,7 +425,7 @@ export const make = Effect.fnUntraced(function* (
       group.evicting++
       group.suspects = []
       // Whoever is interrupted now is not to blame for it, however often it happens.
-      for (const sense of membersOf(group)) sense.interrupted = false
+      for (const sense of roster.membersOf(group)) sense.interrupted = false
       gone(group)
       return Effect.ensuring(
         runtime.evict(group.name),
@@ -521,161 +454,28 @@ export const make = Effect.fnUntraced(function* (
     if (group !== undefined) yield* restart(group)
   })
 
-  // --- changes: each sense makes its own, at its next idle moment
+  // --- changes
 
-  /** Has the sense do what it has to, at once if it is idle. */
-  const change = (sense: Sense): void => {
-    if (!isToChange(sense) || SenseSchedule.isRunning(sense.schedule)) return
-    feed(sense, { _tag: "GroupGone" })
-    sense.go.openUnsafe()
-  }
-
-  /** Makes the idle sense what it is to be, as far as its worker is there for it. */
-  const rearrange = Effect.fnUntraced(function* (sense: Sense) {
-    while (isToChange(sense)) {
-      if (sense.target !== sense.group) {
-        yield* depart(sense)
-        if (sense.target === null) {
-          present.delete(sense)
-          wakes.set(sense, null)
-          return "left"
-        }
-        arrive(sense, sense.target)
-      }
-      // Whoever is about to start reads all there is to read; and trials are held one by one.
-      else if (!sense.group.ready || (sense.onTrial && trialIn(sense.group) !== sense)) break
-      else yield* boot(sense)
-    }
-    // Most of the time nothing has changed, and this comes with each compute.
-    if (!sense.schedule.ready) admit(sense.group)
-    renewWhenIdle(sense.group)
-    return "stays"
+  const changes: SenseChanges.SenseChanges = SenseChanges.make({
+    roster,
+    runtime,
+    feed,
+    forget: (sense) => timer.set(sense, null),
+    admit,
+    gone,
+    learn,
+    setProblem,
+    emitAll,
+    startWorker,
+    evict,
+    restart,
+    inBackground
   })
-
-  const depart = Effect.fnUntraced(function* (sense: Sense) {
-    const { group } = sense
-    if (group.ready) yield* drop(group, sense.config.name)
-    group.suspects = group.suspects.filter((suspect) => suspect !== sense)
-    sense.group = nowhere
-    endTrial(sense, { group })
-    admit(group)
-    dissolve(group)
-  })
-
-  const drop = (group: Group, sense: SenseName): Effect.Effect<void> =>
-    Effect.flatMap(runtime.client(group.name), (client: WorkerClient<SenseRpc>) =>
-      // A worker that does not answer loses it in the end: with its process.
-      Effect.ignore(client.DropSense({ sense }, { timeoutMs: answerMs }))
-    )
-
-  /** A group without members, now and to come, has no worker. */
-  const dissolve = (group: Group): void => {
-    for (const sense of present) if (sense.group === group || sense.target === group) return
-    if (groups.get(group.name) !== group) return
-    groups.delete(group.name)
-    inBackground(`evict:${group.name}`, evict(group))
-  }
-
-  const arrive = (sense: Sense, group: Group): void => {
-    sense.group = group
-    if (!group.started) {
-      sense.isolated = false
-      return startWorker(group)
-    }
-    // Its worker may have had a sense of this name before, and keeps every version of a module.
-    sense.stale = "code"
-  }
-
-  /** Has the worker boot the sense anew: with other settings, or with the code of now. */
-  const boot = Effect.fnUntraced(function* (sense: Sense) {
-    const { group } = sense
-    const isCode = sense.stale === "code"
-    // Nothing is left of the old code then. One that may kill its worker is not to do so while that starts.
-    if (isCode && !sense.isolated && membersOf(group).length === 1) return yield* restart(group)
-    sense.stale = null
-    if (isCode) {
-      // The worker of an isolated one has none of its code yet.
-      if (!sense.isolated) group.imports++
-      sense.version = String(++versions)
-    }
-    const { onTrial } = sense
-    // Nothing starts before it is done, a long migration included.
-    sense.booting = true
-    const client: WorkerClient<SenseRpc> = yield* runtime.client(group.name)
-    const exit = yield* Effect.exit(Effect.raceFirst(client.BootSense(initOf(sense)), killWhenStuck(sense, client)))
-    sense.booting = false
-    if (Exit.isSuccess(exit)) {
-      sense.isolated = false
-      const events = learn(sense, exit.value)
-      endTrial(sense)
-      return yield* emitAll(events)
-    }
-    const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    // Evicted meanwhile. The next worker has it with all others, unless it is to be booted alone.
-    if (error?._tag === "WorkerStopped") {
-      if (sense.isolated) sense.stale = "code"
-      return
-    }
-    if (error?._tag === "WorkerDied") {
-      if (error.incarnation === group.incarnation) gone(group)
-      // Somebody else may have been at fault: it is tried once more, alone.
-      if (!onTrial || !sense.onTrial) return tryAlone([sense])
-    }
-    const events = setProblem(sense, unbootable(sense, error?.message ?? Cause.pretty(exit.cause)))
-    endTrial(sense)
-    yield* emitAll(events)
-  })
-
-  /** A migration may take its time, and holds nobody up; a module that blocks the worker while it is imported may not. */
-  const killWhenStuck = (sense: Sense, client: WorkerClient<SenseRpc>): Effect.Effect<never> =>
-    Effect.sleep(bootPatience).pipe(
-      Effect.andThen(client.SetPeers({ peers: peerNames() }, { timeoutMs: answerMs })),
-      Effect.andThen(Effect.sync(() => endTrial(sense))),
-      Effect.catchTag("CallTimeout", () =>
-        runtime.kill(sense.group.name, `the import of ${sense.config.name} blocked its worker`)
-      ),
-      Effect.ignore,
-      Effect.forever
-    )
-
-  /** What has changed since the worker that is ready now was told. */
-  const bringUpToDate = (group: Group, info: Schema.Json): void => {
-    const members = new Set(membersOf(group).map((sense) => sense.config.name))
-    for (const { name } of listedIn(info)) {
-      if (!members.has(name)) inBackground(`drop:${group.name}:${name}`, drop(group, name))
-    }
-    tellPeers(group)
-    for (const sense of membersOf(group)) if (isToChange(sense)) sense.go.openUnsafe()
-  }
-
-  const tellPeers = (group: Group): void => {
-    const peers = peerNames()
-    if (!group.ready || JSON.stringify(peers) === JSON.stringify(group.peers)) return
-    group.peers = peers
-    const tell = Effect.flatMap(runtime.client(group.name), (client: WorkerClient<SenseRpc>) =>
-      Effect.ignore(client.SetPeers({ peers }, { timeoutMs: answerMs }))
-    )
-    inBackground(`peers:${group.name}`, tell)
-  }
-
-  /** Starts a group's worker anew once it has loaded so many versions of modules that it must have grown. */
-  const renewWhenIdle = (group: Group): void => {
-    if (group.imports < maxImports || groups.get(group.name) !== group) return
-    if (membersOf(group).some((sense) => SenseSchedule.isRunning(sense.schedule))) {
-      // It is never idle: nothing starts until it was.
-      if (group.imports >= tooManyImports) gone(group)
-      return
-    }
-    inBackground(`renew:${group.name}`, restart(group), { onlyIfMissing: true })
-  }
 
   const reload = (name: string, files: ReadonlyArray<string>): Effect.Effect<void> =>
     Effect.sync(() => {
       const sense = senses.get(name)
-      if (sense === undefined) return
-      sense.changed = [...new Set([...sense.changed, ...files])]
-      sense.stale = "code"
-      change(sense)
+      if (sense !== undefined) changes.reload(sense, files)
     })
 
   const oneAtATime = yield* Semaphore.make(1)
@@ -711,32 +511,14 @@ export const make = Effect.fnUntraced(function* (
     dependents = dependentsIn(senses.values())
     for (const group of [...groups.values()]) {
       // Nobody may be there, nor on the way any more.
-      dissolve(group)
-      if (!group.started && membersOf(group).length > 0) startWorker(group)
-      tellPeers(group)
+      changes.dissolve(group)
+      if (!group.started && roster.membersOf(group).length > 0) startWorker(group)
+      changes.tellPeers(group)
     }
-    for (const sense of touched) change(sense)
+    for (const sense of touched) changes.change(sense)
   }, oneAtATime.withPermits(1))
 
-  const views = Effect.sync(() => {
-    return Array.from(senses.values(), (sense): SenseView => {
-      const nextAt = SenseSchedule.nextStartAt(sense.schedule)
-      return {
-        name: sense.config.name,
-        group: sense.group.name,
-        status: statusOf(sense),
-        problem: sense.problem,
-        intervalMs: sense.config.intervalMs,
-        cron: sense.config.cron?.expression ?? null,
-        on: sense.config.on,
-        nextAt: nextAt === null ? null : wallOf(nextAt),
-        lastAt: sense.lastAt,
-        computes: sense.computes,
-        signals: sense.signals,
-        errors: sense.errors
-      }
-    })
-  })
+  const views = Effect.sync(() => Array.from(senses.values(), (sense) => viewOf(sense, wallOf)))
 
   const workers = Effect.suspend(() =>
     Effect.forEach([...groups.values()], ({ name }) =>
@@ -750,7 +532,7 @@ export const make = Effect.fnUntraced(function* (
     )
   )
 
-  yield* Effect.forkScoped(timer)
+  yield* Effect.forkScoped(timer.run)
   yield* configure(options.config.senses)
   return { trigger, views, workers, restartGroup, configure, reload }
 })
@@ -758,40 +540,3 @@ export const make = Effect.fnUntraced(function* (
 /** The pool as a service. */
 export const layer = (options: Options): Layer.Layer<SensePool, never, SenseWorkers | Spawner> =>
   Layer.effect(SensePool, make(options))
-
-// --- workers
-
-const encodeInit = Schema.encodeSync(SenseWorkerInit)
-
-const initOf = ({ config: { name, params, timeoutMs }, version }: Pick<Sense, "config" | "version">): SenseInit => ({
-  name,
-  timeoutMs,
-  ...(params === undefined ? {} : { params }),
-  ...(version === undefined ? {} : { version })
-})
-
-const specOf = (ports: SenseWorkers["Service"], init: SenseWorkerInit): WorkerSpec => {
-  const spec = ports.spec(init)
-  return { ...spec, options: { ...spec.options, init: encodeInit(init) } }
-}
-
-const decodeReady = Schema.decodeUnknownOption(SenseWorkerReady)
-
-/** What a worker that reports ready says about its senses. */
-const listedIn = (info: Schema.Json): ReadonlyArray<SenseBoot> =>
-  Option.match(decodeReady(info), { onNone: () => [], onSome: ({ senses }) => senses })
-
-/** A report that makes no sense is a problem of all. */
-const unlisted = (sense: Sense): Problem => ({
-  code: "worker-report-invalid",
-  message: `the worker of group ${sense.group.name} reported ready without a word about sense ${sense.config.name}`,
-  file: null,
-  hint: "Is the worker of another version than the daemon? Restart the daemon."
-})
-
-const unbootable = (sense: Sense, why: string): Problem => ({
-  code: "boot-failed",
-  message: `the sense ${sense.config.name} did not start: ${why}`,
-  file: null,
-  hint: "Its worker goes on without it. It is tried again when its files change."
-})

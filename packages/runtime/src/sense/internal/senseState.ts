@@ -133,8 +133,27 @@ export const mayHaveKilled = (sense: Sense, incarnation: number): boolean =>
 
 export const boundMs = (sense: Sense): number => sense.schedule.settings.boundMs
 
-export const statusOf = (sense: Sense): SenseView["status"] => {
+const statusOf = (sense: Sense): SenseView["status"] => {
   if (sense.problem !== null) return "failed"
   if (SenseSchedule.isRunning(sense.schedule)) return "running"
   return sense.group.ready && !sense.booting && !sense.onTrial ? "ok" : "waiting"
+}
+
+/** What people are shown of it. */
+export const viewOf = (sense: Sense, wallOf: (at: number) => number): SenseView => {
+  const nextAt = SenseSchedule.nextStartAt(sense.schedule)
+  return {
+    name: sense.config.name,
+    group: sense.group.name,
+    status: statusOf(sense),
+    problem: sense.problem,
+    intervalMs: sense.config.intervalMs,
+    cron: sense.config.cron?.expression ?? null,
+    on: sense.config.on,
+    nextAt: nextAt === null ? null : wallOf(nextAt),
+    lastAt: sense.lastAt,
+    computes: sense.computes,
+    signals: sense.signals,
+    errors: sense.errors
+  }
 }
