@@ -24,6 +24,7 @@
  * Times are milliseconds on one clock that never goes back; `Infinity` is never.
  */
 import type { WorkerExit } from "../domain/WorkerExit.ts"
+import * as CallMap from "./internal/callMap.ts"
 import * as Fifo from "./internal/fifo.ts"
 
 export interface Settings {
@@ -91,7 +92,7 @@ export interface Member {
   readonly jobs: number
   /** Rises with each dispatch of the pool; the least was used longest ago. */
   readonly usedAt: number
-  readonly running: ReadonlyArray<Running>
+  readonly running: CallMap.CallMap<Running>
 }
 
 /** Why a slot is not served at present. */
@@ -246,11 +247,11 @@ export const alarm = (machine: Machine): number => {
   if (mayGrow(machine)) at = Math.min(at, growsAt(machine))
   for (const member of members) {
     if (member.stage === "going") continue
-    for (const one of member.running) at = Math.min(at, one.deadline)
+    for (const one of CallMap.values(member.running)) at = Math.min(at, one.deadline)
     at = Math.min(at, member.killBy)
     if (member.stage !== "ready" || closing !== null) continue
     if (member.due === null && !member.kept) at = Math.min(at, member.readyAt + settings.ttlMs)
-    if (slots.length > settings.minimum && member.running.length === 0)
+    if (slots.length > settings.minimum && member.running.size === 0)
       at = Math.min(at, member.idleSince + settings.idleMs)
   }
   return at
@@ -275,8 +276,8 @@ const mayGrow = (machine: Machine): boolean =>
 /** A machine in the making: the fields change, what they hold does not. */
 interface Draft {
   settings: Settings
-  slots: Array<Slot>
-  members: Array<Member>
+  slots: ReadonlyArray<Slot>
+  members: ReadonlyArray<Member>
   queue: Fifo.Fifo<Waiting>
   generation: number
   nextMember: number
@@ -290,14 +291,7 @@ interface Draft {
 
 /** Total: every input has its clause, and one that names what is no more changes nothing. */
 export const decide = (machine: Machine, input: Input, now: number): Decision => {
-  const draft: Draft = {
-    ...machine,
-    slots: [...machine.slots],
-    members: [...machine.members],
-    actions: [],
-    wakeAt: Infinity,
-    structural: false
-  }
+  const draft: Draft = { ...machine, actions: [], wakeAt: Infinity, structural: false }
   take(draft, input, now)
   if (!draft.structural && mayGrow(draft)) {
     const at = growsAt(draft)
@@ -394,9 +388,9 @@ const pick = ({ members, settings }: Draft): Member | undefined => {
   const elastic = settings.maximum > settings.minimum
   let best: Member | undefined
   for (const member of members) {
-    if (member.stage !== "ready" || member.running.length >= settings.concurrency) continue
-    if (best === undefined || member.running.length < best.running.length) best = member
-    else if (member.running.length > best.running.length) continue
+    if (member.stage !== "ready" || member.running.size >= settings.concurrency) continue
+    if (best === undefined || member.running.size < best.running.size) best = member
+    else if (member.running.size > best.running.size) continue
     // In an elastic pool the last slots shall get idle, so that they can be removed.
     else if (elastic ? member.slot < best.slot : member.usedAt < best.usedAt) best = member
   }
@@ -409,7 +403,7 @@ const run = (draft: Draft, waiting: Waiting, member: Member, now: number): void 
   setMember(draft, {
     ...member,
     usedAt: draft.dispatches,
-    running: [...member.running, { waiting, state: "live", deadline }]
+    running: CallMap.add<Running>(member.running, waiting.call, { waiting, state: "live", deadline })
   })
   draft.wakeAt = Math.min(draft.wakeAt, deadline)
   draft.actions.push({ _tag: "Dispatch", call: waiting.call, member: member.id })
@@ -425,10 +419,13 @@ const dispatch = (draft: Draft, now: number): void => {
 }
 
 const runner = ({ members }: Draft, call: number): Member | undefined =>
-  members.find((member) => member.running.some((one) => one.waiting.call === call))
+  members.find((member) => CallMap.get(member.running, call) !== undefined)
 
-const without = (running: ReadonlyArray<Running>, call: number): ReadonlyArray<Running> =>
-  running.filter((one) => one.waiting.call !== call)
+/** The member with a call that is live changed. */
+const changeLive = (member: Member, call: number, f: (running: Running) => Running): Member => {
+  const one = CallMap.get(member.running, call)
+  return one?.state === "live" ? { ...member, running: CallMap.replace(member.running, call, f(one)) } : member
+}
 
 const cancelled = (draft: Draft, call: number, now: number): void => {
   const member = runner(draft, call)
@@ -441,10 +438,10 @@ const cancelled = (draft: Draft, call: number, now: number): void => {
 const cancelRunning = (draft: Draft, member: Member, call: number, now: number): void => {
   const going = member.stage === "going"
   const deadline = going ? Infinity : now + draft.settings.cancelMs
-  const running = member.running.map((one): Running =>
-    one.waiting.call === call && one.state === "live" ? { ...one, state: "cancelled", deadline } : one
+  setMember(
+    draft,
+    changeLive(member, call, (one) => ({ ...one, state: "cancelled", deadline }))
   )
-  setMember(draft, { ...member, running })
   if (going) return
   draft.wakeAt = Math.min(draft.wakeAt, deadline)
   draft.structural ||= member.stage !== "ready"
@@ -457,18 +454,18 @@ const ended = (draft: Draft, call: number, now: number): void => {
   const { idleMs, maxJobs, maximum, minimum } = draft.settings
   const jobs = member.jobs + 1
   const worn = maxJobs > 0 && jobs >= maxJobs && member.stage === "ready" && !member.kept && member.due === null
-  const running = without(member.running, call)
+  const running = CallMap.remove(member.running, call)
   setMember(draft, { ...member, jobs, idleSince: now, running, due: worn ? "jobs" : member.due })
   draft.structural ||= worn || member.stage !== "ready" || draft.closing !== null
-  if (maximum > minimum && running.length === 0) draft.wakeAt = Math.min(draft.wakeAt, now + idleMs)
+  if (maximum > minimum && running.size === 0) draft.wakeAt = Math.min(draft.wakeAt, now + idleMs)
 }
 
 const returned = (draft: Draft, call: number): void => {
   const member = runner(draft, call)
-  const one = member?.running.find((running) => running.waiting.call === call)
+  const one = member === undefined ? undefined : CallMap.get(member.running, call)
   if (member === undefined || one === undefined) return
   draft.structural = true
-  setMember(draft, { ...member, running: without(member.running, call) })
+  setMember(draft, { ...member, running: CallMap.remove(member.running, call) })
   if (one.state !== "live") return
   const queue = Fifo.toArray(draft.queue)
   const place = queue.findIndex((waiting) => waiting.call > call)
@@ -479,12 +476,10 @@ const extended = (draft: Draft, call: number, deadline: number): void => {
   const member = runner(draft, call)
   if (member === undefined) return
   draft.wakeAt = Math.min(draft.wakeAt, deadline)
-  setMember(draft, {
-    ...member,
-    running: member.running.map((one) =>
-      one.waiting.call === call && one.state === "live" ? { ...one, deadline } : one
-    )
-  })
+  setMember(
+    draft,
+    changeLive(member, call, (one) => ({ ...one, deadline }))
+  )
 }
 
 const failQueue = (draft: Draft, failure: Failure): void => {
@@ -495,8 +490,11 @@ const failQueue = (draft: Draft, failure: Failure): void => {
 // --- members ---------------------------------------------------------------------------------------
 
 const setMember = (draft: Draft, member: Member): void => {
-  const at = draft.members.findIndex((one) => one.id === member.id)
-  if (at !== -1) draft.members[at] = member
+  const members = draft.members.slice()
+  for (let at = 0; at < members.length; at++) {
+    if (members[at]?.id === member.id) members[at] = member
+  }
+  draft.members = members
 }
 
 const change = (draft: Draft, id: number, f: (member: Member) => Member): void => {
@@ -509,7 +507,7 @@ const change = (draft: Draft, id: number, f: (member: Member) => Member): void =
 const boot = (draft: Draft, slot: number, replaces: Member | null): void => {
   const id = draft.nextMember
   draft.nextMember += 1
-  draft.members.push({
+  const member: Member = {
     id,
     slot,
     generation: draft.generation,
@@ -524,8 +522,9 @@ const boot = (draft: Draft, slot: number, replaces: Member | null): void => {
     idleSince: 0,
     jobs: 0,
     usedAt: 0,
-    running: []
-  })
+    running: CallMap.empty
+  }
+  draft.members = [...draft.members, member]
   const why = replaces === null ? null : (replaces.due ?? "reload")
   draft.actions.push({ _tag: "Boot", member: id, slot, replaces: replaces?.id ?? null, why })
 }
@@ -555,7 +554,7 @@ const exited = (draft: Draft, input: Extract<Input, { readonly _tag: "Exited" }>
   if (member === undefined) return
   draft.structural = true
   draft.members = draft.members.filter((one) => one !== member)
-  for (const one of member.running) {
+  for (const one of CallMap.values(member.running)) {
     if (one.state === "live") fail(draft, one.waiting.call, { _tag: "Died", member: member.id })
   }
   const slot = draft.slots.find((one) => one.slot === member.slot)
@@ -640,7 +639,7 @@ const removeSlot = (draft: Draft, slot: number): void => {
 /** The slot that is missed least: one that does not serve, else the one with the fewest calls, the last one first. */
 const leastMissed = ({ members, slots }: Draft): number | undefined => {
   const load = (slot: number) =>
-    members.reduce((sum, one) => (one.slot === slot && one.stage === "ready" ? sum + 1 + one.running.length : sum), 0)
+    members.reduce((sum, one) => (one.slot === slot && one.stage === "ready" ? sum + 1 + one.running.size : sum), 0)
   return slots
     .map(({ slot }) => ({ slot, load: load(slot) }))
     .toSorted((left, right) => left.load - right.load || right.slot - left.slot)[0]?.slot
@@ -671,7 +670,7 @@ const checkMember = (draft: Draft, id: number, now: number): void => {
   const member = draft.members.find((one) => one.id === id)
   if (member === undefined || member.stage === "going") return
   const { ttlMs } = draft.settings
-  if (member.running.some((one) => one.deadline <= now)) return overdue(draft, member, now)
+  if (CallMap.values(member.running).some((one) => one.deadline <= now)) return overdue(draft, member, now)
   if (member.killBy <= now) return kill(draft, member, "it does not confirm that calls were cancelled")
   if (member.stage === "ready" && member.due === null && !member.kept && member.readyAt + ttlMs <= now) {
     setMember(draft, { ...member, due: "age" })
@@ -686,9 +685,9 @@ const checkMember = (draft: Draft, id: number, now: number): void => {
 const overdue = (draft: Draft, member: Member, now: number): void => {
   const { cancelMs, drainMs } = draft.settings
   const isLost = member.stage === "lost"
-  const healthy = member.running.some((one) => one.state === "live" && one.deadline > now)
+  const healthy = CallMap.values(member.running).some((one) => one.state === "live" && one.deadline > now)
   let unconfirmed = false
-  const running = member.running.map((one): Running => {
+  const running = CallMap.map(member.running, (one): Running => {
     if (one.deadline > now) return one
     if (one.state === "live") {
       const { call, timeoutMs } = one.waiting
@@ -709,7 +708,7 @@ const overdue = (draft: Draft, member: Member, now: number): void => {
 const shrink = (draft: Draft, now: number): void => {
   const { idleMs, minimum } = draft.settings
   const idle = draft.members
-    .filter((one) => one.stage === "ready" && one.running.length === 0 && one.idleSince + idleMs <= now)
+    .filter((one) => one.stage === "ready" && one.running.size === 0 && one.idleSince + idleMs <= now)
     .toSorted((left, right) => right.slot - left.slot)
   for (const { slot } of idle) if (draft.slots.length > minimum) removeSlot(draft, slot)
 }
@@ -721,7 +720,7 @@ const stalled = (draft: Draft, forMs: number): void => {
   draft.members = draft.members.map((member) => ({
     ...member,
     killBy: member.killBy + forMs,
-    running: member.running.map((one) => ({ ...one, deadline: one.deadline + forMs }))
+    running: CallMap.map(member.running, (one) => ({ ...one, deadline: one.deadline + forMs }))
   }))
 }
 
@@ -775,15 +774,15 @@ const close = (draft: Draft, closing: { readonly by: number; readonly cutOff: bo
   if (cutOff || !served) failQueue(draft, { _tag: "Stopped" })
   for (const member of draft.members) {
     const needed = draft.queue.size > 0 && isOccupant(member)
-    if (member.stage !== "going" && (cutOff || (!needed && member.running.length === 0))) stop(draft, member)
+    if (member.stage !== "going" && (cutOff || (!needed && member.running.size === 0))) stop(draft, member)
   }
 }
 
 const leave = (draft: Draft): void => {
   for (const member of draft.members) {
     if (member.stage !== "leaving") continue
-    if (member.hurt && !member.running.some((one) => one.state === "live")) {
+    if (member.hurt && !CallMap.values(member.running).some((one) => one.state === "live")) {
       kill(draft, member, "it does not confirm that calls were cancelled")
-    } else if (!member.hurt && member.running.length === 0) stop(draft, member)
+    } else if (!member.hurt && member.running.size === 0) stop(draft, member)
   }
 }

@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
+import * as CallMap from "../../src/supervision/internal/callMap.ts"
 import * as Fifo from "../../src/supervision/internal/fifo.ts"
 
 const settings = (over: Partial<PoolMachine.Settings> = {}): PoolMachine.Settings => ({
@@ -63,7 +64,7 @@ const drive = (over: Partial<PoolMachine.Settings> = {}) => {
       log = []
       return seen
     },
-    running: () => machine.members.map((one) => one.running.length)
+    running: () => machine.members.map((one) => one.running.size)
   }
   feed({ _tag: "Tick" })
   return self
@@ -663,7 +664,9 @@ const world = (initial: PoolMachine.Settings) => {
       "the queue is out of order"
     )
     const live = members.flatMap((one) =>
-      one.running.filter((run) => run.state === "live").map((run) => run.waiting.call)
+      CallMap.values(one.running)
+        .filter((run) => run.state === "live")
+        .map((run) => run.waiting.call)
     )
     const known = [...places]
     check(new Set([...waiting, ...live]).size === waiting.length + live.length, "a call is in two places")
@@ -672,14 +675,14 @@ const world = (initial: PoolMachine.Settings) => {
       check(place !== "running" || live.includes(call), `call ${call} is lost`)
     }
     for (const member of members) {
-      check(member.running.length <= current.concurrency, `member ${member.id} runs too many calls`)
+      check(member.running.size <= current.concurrency, `member ${member.id} runs too many calls`)
       const earlier = before.members.find((one) => one.id === member.id)
-      const added = member.running.some(
-        (run) => !(earlier?.running ?? []).some((one) => one.waiting.call === run.waiting.call)
+      const added = CallMap.values(member.running).some(
+        (run) => earlier === undefined || CallMap.get(earlier.running, run.waiting.call) === undefined
       )
       check(!added || member.stage === "ready", `member ${member.id} gets calls although it is ${member.stage}`)
     }
-    const free = members.some((one) => one.stage === "ready" && one.running.length < current.concurrency)
+    const free = members.some((one) => one.stage === "ready" && one.running.size < current.concurrency)
     check(queue.size === 0 || !free, "a call waits although a worker is free")
     const occupied = (slot: number) =>
       members.some((one) => one.slot === slot && ["booting", "ready", "lost"].includes(one.stage))
@@ -704,7 +707,7 @@ const world = (initial: PoolMachine.Settings) => {
   const pick = <A>(items: ReadonlyArray<A>, at: number): A | undefined =>
     items.length === 0 ? undefined : items[at % items.length]
 
-  const calls = () => machine.members.flatMap((one) => one.running)
+  const calls = () => machine.members.flatMap((one) => CallMap.values(one.running))
 
   const asked = () => machine.slots.flatMap(({ pause }) => (pause?._tag === "Asked" ? [pause.member] : []))
 

@@ -17,6 +17,7 @@ import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { IdMap } from "../internal/idMap.ts"
 import * as rpcCodec from "../internal/rpcCodec.ts"
 import type { Channel } from "./Channel.ts"
 
@@ -186,7 +187,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
   const codecs = rpcCodec.ofGroup(group)
   // By name from here on: `Handlers` has tied each name to its types.
   const byMethod: ReadonlyMap<string, (payload: unknown) => unknown> = new Map(Object.entries(handlers as object))
-  const running = new Map<number, Fiber.Fiber<unknown, unknown>>()
+  const running = new IdMap<Fiber.Fiber<unknown, unknown>>()
   const windows = new Map<number, StreamWindow>()
   const stopped = Latch.makeUnsafe(false)
 
@@ -226,7 +227,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
     const effect = start(handler, decoded.value, codec, id)
     if (Exit.isExit(effect)) return answer(codec, id, effect)
     const fiber = runFork(effect)
-    running.set(id, fiber)
+    running.add(id, fiber)
     fiber.addObserver((exit) => answer(codec, id, exit))
   }
 
@@ -272,7 +273,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
   channel.onEndUnsafe(() => stopped.openUnsafe())
   channel.sendUnsafe({ t: "ready", v: Frame.protocolVersion, info: options.info ?? null, ping: true })
   yield* stopped.await
-  yield* Fiber.interruptAll([...running.values()])
+  yield* Fiber.interruptAll(running.values())
 })
 
 /**

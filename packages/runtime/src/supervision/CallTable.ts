@@ -7,6 +7,7 @@
  * ready, and detaches it before anything else when that incarnation is going.
  */
 import type * as Frame from "@nerve/core/wire/Frame"
+import { IdMap } from "../internal/idMap.ts"
 import type { Channel } from "../ipc/Channel.ts"
 import { MailboxFull, ProtocolViolation, type WorkerError } from "./WorkerError.ts"
 
@@ -33,7 +34,7 @@ export class CallTable {
   readonly #onIdle: () => void
   #nextId = 1
   #waiting: Array<PendingCall> = []
-  readonly #inFlight = new Map<number, PendingCall>()
+  readonly #inFlight = new IdMap<PendingCall>()
   /** To the incarnation that serves what is in flight. */
   #channel: Channel | undefined
   /** Whether new calls go to it. */
@@ -129,7 +130,7 @@ export class CallTable {
   failInFlight(error: WorkerError): void {
     this.#attached = false
     this.#channel = undefined
-    const calls = [...this.#inFlight.values()]
+    const calls = this.#inFlight.values()
     this.#inFlight.clear()
     for (const call of calls) call.fail(error)
     this.#onIdle()
@@ -188,7 +189,7 @@ export class CallTable {
     if (channel === undefined || !this.#mayTake()) return false
     const id = this.#nextId++
     call.id = id
-    this.#inFlight.set(id, call)
+    this.#inFlight.add(id, call)
     const result = channel.sendUnsafe({ t: "call", id, method: call.method, payload: call.payload })
     if (result === "sent") return true
     this.#inFlight.delete(id)

@@ -28,11 +28,12 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import type { PendingCall } from "./CallTable.ts"
+import { IdMap } from "../internal/idMap.ts"
 import * as eventHub from "./internal/eventHub.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
 import * as outputQueue from "./internal/outputQueue.ts"
 import * as poolClient from "./internal/poolClient.ts"
+import { type JobEvents, PoolJob } from "./internal/poolJob.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
 import * as spares from "./internal/spares.ts"
 import * as pulse from "./internal/pulse.ts"
@@ -230,21 +231,6 @@ const stallGraceMs = 1000
 
 const tooFarAhead = `more than ${Frame.streamWindow} chunks that were not acknowledged`
 
-/** A call that the pool has taken. */
-interface Job {
-  readonly id: number
-  readonly call: poolClient.PoolCall
-  readonly timeoutMs: number
-  member: number
-  /** In the table of its member, once dispatched. */
-  pending: PendingCall | undefined
-  /** Its caller has been told, or is gone. */
-  over: boolean
-  /** Of a stream: chunks that the reader has not taken, and when the worker or the reader last moved. */
-  unread: number
-  movedAt: number
-}
-
 /** Settings whose size is known. */
 type Sized = PoolSettings & { readonly size: number | { readonly minimum: number; readonly maximum: number } }
 
@@ -295,7 +281,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
 
   let machine = PoolMachine.make(settings)
   const members = new Map<number, poolMember.PoolMember>()
-  const jobs = new Map<number, Job>()
+  const jobs = new IdMap<PoolJob>()
   let nextJob = 1
 
   /** Milliseconds on a clock that never goes back. */
@@ -352,7 +338,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     ready: machine.members.filter((one) => one.stage === "ready").length,
     givenUp: machine.slots.filter((slot) => slot.pause?._tag === "GivenUp").length,
     queued: machine.queue.size,
-    running: machine.members.reduce((sum, one) => sum + one.running.length, 0),
+    running: machine.members.reduce((sum, one) => sum + one.running.size, 0),
     generation: machine.generation,
     workers: machine.members.map(workerInfo),
     spares: kept.info()
@@ -365,7 +351,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
       incarnation: member.id,
       pid: info?.pid ?? null,
       stage: member.stage,
-      running: member.running.length,
+      running: member.running.size,
       jobs: member.jobs,
       generation: member.generation,
       ageMs: member.readyAt === 0 ? 0 : now() - member.readyAt,
@@ -376,25 +362,30 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
 
   // --- inputs: decided and carried out one after the other -----------------------------------------
 
-  const inbox: Array<PoolMachine.Input> = []
+  let inbox: Array<PoolMachine.Input> = []
   let stepping = false
 
   /** An input that comes while another is carried out has its turn when that is done. */
   const step = (input: PoolMachine.Input): void => {
-    inbox.push(input)
-    if (stepping) return
+    if (stepping) return void inbox.push(input)
     stepping = true
-    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
-      const decision = PoolMachine.decide(machine, next, now())
-      machine = decision.machine
-      for (const action of decision.actions) carryOut(action)
-      arm(decision.wakeAt)
-      if (decision.structural) {
-        settleWaiters()
-        changed()
-      }
+    take(input)
+    while (inbox.length > 0) {
+      const inputs = inbox
+      inbox = []
+      for (const next of inputs) take(next)
     }
     stepping = false
+  }
+
+  const take = (input: PoolMachine.Input): void => {
+    const decision = PoolMachine.decide(machine, input, now())
+    machine = decision.machine
+    for (const action of decision.actions) carryOut(action)
+    arm(decision.wakeAt)
+    if (!decision.structural) return
+    settleWaiters()
+    changed()
   }
 
   // --- one timer for all that is due ---------------------------------------------------------------
@@ -420,44 +411,37 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   }
 
   /** A stream's bound runs only while its worker is the one to move. */
-  const extendStream = (job: Job, at: number): void => {
-    if (!job.call.streaming || job.pending === undefined) return
+  const extendStream = (job: PoolJob, at: number): void => {
+    if (!job.call.streaming || job.worker === undefined) return
     const deadline = (job.unread > 0 ? at : job.movedAt) + job.timeoutMs
-    if (deadline > at && deadline !== Infinity) step({ _tag: "Extended", call: job.id, deadline })
+    if (deadline > at && deadline !== Infinity) step({ _tag: "Extended", call: job.number, deadline })
   }
 
   // --- calls ---------------------------------------------------------------------------------------
 
-  const submit = (call: poolClient.PoolCall): Job => {
-    const job: Job = {
-      id: nextJob++,
-      call,
-      timeoutMs: call.options?.timeoutMs ?? execTimeoutMs,
-      member: 0,
-      pending: undefined,
-      over: false,
-      unread: 0,
-      movedAt: 0
-    }
-    jobs.set(job.id, job)
-    step({ _tag: "Submitted", call: job.id, timeoutMs: job.timeoutMs, waitMs: call.options?.waitMs ?? waitTimeoutMs })
+  const submit = (call: poolClient.PoolCall): PoolJob => {
+    const number = nextJob++
+    const timeoutMs = call.options?.timeoutMs ?? execTimeoutMs
+    const job = new PoolJob(number, call, timeoutMs, jobEvents)
+    jobs.add(number, job)
+    step({ _tag: "Submitted", call: number, timeoutMs, waitMs: call.options?.waitMs ?? waitTimeoutMs })
     return job
   }
 
-  const cancel = (job: Job): void => {
+  const cancel = (job: PoolJob): void => {
     if (job.over) return
     job.over = true
-    if (job.pending === undefined) jobs.delete(job.id)
-    step({ _tag: "Cancelled", call: job.id })
+    if (job.worker === undefined) jobs.delete(job.number)
+    step({ _tag: "Cancelled", call: job.number })
   }
 
-  const acknowledge = (job: Job): void => {
+  const acknowledge = (job: PoolJob): void => {
     job.unread -= 1
     job.movedAt = now()
-    if (job.pending !== undefined) members.get(job.member)?.acknowledge(job.pending)
+    job.worker?.acknowledge(job)
   }
 
-  const fail = (job: Job, error: PoolError): void => {
+  const fail = (job: PoolJob, error: PoolError): void => {
     if (job.over) return
     job.over = true
     job.call.fail(error)
@@ -468,59 +452,62 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     const worker = members.get(member)
     if (job === undefined || worker === undefined) return
     job.member = member
-    job.movedAt = now()
-    const pending: PendingCall = {
-      method: job.call.method,
-      payload: job.call.payload,
-      settle: (frame) => {
-        jobs.delete(id)
-        step({ _tag: "Ended", call: id })
-        if (job.over) return
-        job.over = true
-        job.call.settle(frame, worker.name)
-      },
-      chunk: (values) => {
-        job.unread += 1
-        job.movedAt = now()
-        if (job.over) return
-        if (job.unread <= Frame.streamWindow) return job.call.chunk(values, worker.name)
-        fail(job, new ProtocolViolation({ key: worker.name, method: job.call.method, detail: tooFarAhead }))
-        step({ _tag: "Cancelled", call: id })
-      },
-      fail: (error) => {
-        const returns = pending.id === undefined && error._tag !== "ProtocolViolation" && !job.over
-        if (error._tag === "WorkerDied" || returns) step({ _tag: "Lost", member })
-        // It has not left for this worker, so it may go to another.
-        if (returns) return giveBack(job)
-        jobs.delete(id)
-        step({ _tag: "Ended", call: id })
-        fail(job, asPoolError(error, member))
-      },
-      id: undefined
-    }
-    job.pending = pending
-    worker.submit(pending)
+    job.worker = worker
+    if (job.call.streaming) job.movedAt = now()
+    worker.submit(job)
   }
 
-  const giveBack = (job: Job): void => {
-    job.pending = undefined
-    step({ _tag: "Returned", call: job.id })
+  /** What a worker does about the calls that it has. */
+  const jobEvents: JobEvents = {
+    settled: (job, frame) => {
+      const worker = job.worker?.name ?? name
+      jobs.delete(job.number)
+      step({ _tag: "Ended", call: job.number })
+      if (job.over) return
+      job.over = true
+      job.call.settle(frame, worker)
+    },
+    chunk: (job, values) => {
+      const worker = job.worker?.name ?? name
+      job.unread += 1
+      job.movedAt = now()
+      if (job.over) return
+      if (job.unread <= Frame.streamWindow) return job.call.chunk(values, worker)
+      fail(job, new ProtocolViolation({ key: worker, method: job.method, detail: tooFarAhead }))
+      step({ _tag: "Cancelled", call: job.number })
+    },
+    failed: (job, error) => {
+      const { member } = job
+      const returns = job.id === undefined && error._tag !== "ProtocolViolation" && !job.over
+      if (error._tag === "WorkerDied" || returns) step({ _tag: "Lost", member })
+      // It has not left for this worker, so it may go to another.
+      if (returns) return giveBack(job)
+      jobs.delete(job.number)
+      step({ _tag: "Ended", call: job.number })
+      fail(job, asPoolError(error, member))
+    }
+  }
+
+  const giveBack = (job: PoolJob): void => {
+    job.worker = undefined
+    job.id = undefined
+    step({ _tag: "Returned", call: job.number })
   }
 
   /** Nothing reaches this member any more: what has not left for it goes elsewhere. */
   const lost = (member: number): void => {
     step({ _tag: "Lost", member })
     for (const job of jobs.values()) {
-      if (job.member !== member || job.pending === undefined || job.over) continue
-      if (members.get(member)?.takeBack(job.pending) === true) giveBack(job)
+      if (job.member !== member || job.worker === undefined || job.over) continue
+      if (members.get(member)?.takeBack(job) === true) giveBack(job)
     }
   }
 
   const sendCancel = (id: number, member: number): void => {
-    const pending = jobs.get(id)?.pending
+    const job = jobs.get(id)
     const worker = members.get(member)
-    if (pending === undefined || worker === undefined) return
-    if (!worker.takeBack(pending)) return worker.cancel(pending)
+    if (job?.worker === undefined || worker === undefined) return
+    if (!worker.takeBack(job)) return worker.cancel(job)
     jobs.delete(id)
     step({ _tag: "Ended", call: id })
   }
@@ -543,11 +530,11 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     const job = jobs.get(id)
     if (job === undefined) return
     // What is in a member's table is removed from there when its answer comes, or its member dies.
-    if (job.pending === undefined) jobs.delete(id)
+    if (job.worker === undefined) jobs.delete(id)
     fail(job, toError(job, failure))
   }
 
-  const toError = (job: Job, failure: PoolMachine.Failure): PoolError => {
+  const toError = (job: PoolJob, failure: PoolMachine.Failure): PoolError => {
     const waiting = machine.queue.size
     switch (failure._tag) {
       case "QueueFull":

@@ -48,7 +48,37 @@ const encode = (name: string, codec: rpcCodec.RpcCodec, payload: unknown): Exit.
     : violation(name, codec.method, `the payload does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`)
 }
 
-const ignoreChunk = () => {}
+type Resume = (answer: Effect.Effect<unknown, unknown>) => void
+
+/** A call with one answer. An object with methods, because there is one for each call. */
+class Request implements PoolCall {
+  readonly method: string
+  readonly streaming = false
+  readonly payload: unknown
+  readonly options: CallOptions | undefined
+  readonly #codec: rpcCodec.RpcCodec
+  readonly #resume: Resume
+
+  constructor(codec: rpcCodec.RpcCodec, payload: unknown, options: CallOptions | undefined, resume: Resume) {
+    this.method = codec.method
+    this.payload = payload
+    this.options = options
+    this.#codec = codec
+    this.#resume = resume
+  }
+
+  settle(frame: Settlement, worker: string): void {
+    this.#resume(toExit(worker, this.#codec, frame))
+  }
+
+  chunk(): void {
+    // It has no items.
+  }
+
+  fail(error: PoolError): void {
+    this.#resume(Exit.fail(error))
+  }
+}
 
 const request = <Job>(
   target: PoolTarget<Job>,
@@ -59,15 +89,7 @@ const request = <Job>(
   Effect.callback<unknown, unknown>((resume) => {
     const encoded = encode(target.name, codec, payload)
     if (Exit.isFailure(encoded)) return resume(encoded)
-    const job = target.submit({
-      method: codec.method,
-      streaming: false,
-      payload: encoded.value,
-      options,
-      settle: (frame, worker) => resume(toExit(worker, codec, frame)),
-      chunk: ignoreChunk,
-      fail: (error) => resume(Exit.fail(error))
-    })
+    const job = target.submit(new Request(codec, encoded.value, options, resume))
     return Effect.sync(() => target.cancel(job))
   })
 
