@@ -5,6 +5,7 @@
  */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
+import { bigStore } from "./bigStore.ts"
 import { floodProof } from "./flood.ts"
 import { hostile } from "./hostile.ts"
 import { kills } from "./kills.ts"
@@ -12,7 +13,14 @@ import { orphans } from "./orphans.ts"
 import { senses } from "./senses.ts"
 import type { Proof } from "./Proof.ts"
 
-const proofs: Readonly<Record<string, Proof>> = { orphans, hostile, flood: floodProof, kills, senses }
+const proofs: Readonly<Record<string, Proof>> = {
+  orphans,
+  hostile,
+  flood: floodProof,
+  kills,
+  senses,
+  "big-store": bigStore
+}
 
 const usage = () => {
   console.log("usage: pnpm proof NAME [--times N] [--seed N]\n")

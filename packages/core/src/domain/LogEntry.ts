@@ -62,7 +62,12 @@ export const LogQuery = Schema.Struct({
   /** At most this many entries; 100 unless told. */
   limit: Schema.optionalKey(Schema.Int),
   /** `asc` (oldest first) unless told. */
-  order: Schema.optionalKey(Schema.Literals(["asc", "desc"]))
+  order: Schema.optionalKey(Schema.Literals(["asc", "desc"])),
+  /**
+   * False: only what the database holds, which is quick however much is archived. That is all that is not archived
+   * yet, and of what is, the entries of threads that have not ended and those about a workflow as a whole.
+   */
+  archived: Schema.optionalKey(Schema.Boolean)
 })
 export type LogQuery = typeof LogQuery.Type
 

@@ -8,6 +8,7 @@ import { describe, expect, it } from "@effect/vitest"
 import type { LogInput, LogQuery } from "@nerve/core/domain/LogEntry"
 import { defaultPolicy } from "@nerve/runtime/log/Archive"
 import { AtBoundary, type Boundary, BOUNDARIES } from "@nerve/runtime/log/Boundary"
+import * as Launches from "@nerve/runtime/kernel/Launches"
 import { LogStore } from "@nerve/runtime/log/LogStore"
 import * as LogStoreMemory from "@nerve/runtime/log/LogStoreMemory"
 import { Cause, Context, Effect, Exit, Layer, Stream } from "effect"
@@ -95,6 +96,33 @@ describe("archive", () => {
           expect(yield* idsInTable(file)).toEqual([14])
           expect((yield* store.messages("b", { afterRound: 1, limit: 1 })).map(({ round }) => round)).toEqual([2])
           expect(yield* maintenance.verify).toMatchObject({ ok: true, problems: [] })
+        })
+      )
+    })
+  )
+
+  it.effect("is nothing that a start reads: what it asks for is in the database", () =>
+    Effect.gen(function* () {
+      const file = yield* newFile
+      const kernel = (type: string, refId: string | null): LogInput => ({ source: "kernel", type, refId, payload: {} })
+      yield* withStores(file, (store, maintenance) =>
+        Effect.gen(function* () {
+          yield* play(store, [
+            ...on(0, kernel("started", null), signal("cpu", 1), kernel("workflow-paused", "report")),
+            ...on(1, opened("started", "b"), message("b", 1), opened("started", "a"), ended("completed", "a", 0))
+          ])
+          yield* TestClock.setTime(start + 60 * DAY)
+          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ entries: 7 })
+          expect((yield* maintenance.verify).problems).toEqual([])
+          rmSync(archiveOf(file), { recursive: true })
+          expect(yield* Effect.provideService(Launches.lost(["cpu", "disk"]), LogStore, store)).toEqual([])
+          const ofDatabase = (query: LogQuery) =>
+            Effect.map(store.query({ ...query, archived: false }), (entries) => entries.map(({ id }) => id))
+          expect(yield* ofDatabase({ source: "kernel", refId: "report", order: "desc", limit: 1 })).toEqual([3])
+          expect(yield* ofDatabase({ source: "workflow", refId: "b" })).toEqual([4, 5])
+          expect((yield* store.messages("b")).length).toBe(1)
+          expect((yield* store.activeRuns).map(({ threadId }) => String(threadId))).toEqual(["b"])
+          expect(yield* Effect.flip(store.query({ source: "workflow", refId: "b" }))).toMatchObject({ permanent: true })
         })
       )
     })

@@ -33,14 +33,15 @@ export const of = (entries: ReadonlyArray<LogEntry>): ReadonlyArray<Recorded> =>
 export const lost = Effect.fnUntraced(
   function* (senses: ReadonlyArray<string>): Effect.fn.Return<ReadonlyArray<Recorded>, LogStoreError, LogStore> {
     const store = yield* LogStore
-    const [before] = yield* store.query({ source: "kernel", type: "started", order: "desc", limit: 1 })
+    const [before] = yield* store.query({ ...recent, source: "kernel", type: "started", order: "desc", limit: 1 })
+    // None: it has begun before what is archived, and all that is not archived is of its time.
     const since = before?.id ?? 0
 
     const all = Effect.fnUntraced(function* (query: LogQuery, after: number) {
       const found: Array<LogEntry> = []
       let cursor = after
       while (true) {
-        const page = yield* store.query({ ...query, cursor, limit: PAGE })
+        const page = yield* store.query({ ...recent, ...query, cursor, limit: PAGE })
         found.push(...page)
         if (page.length < PAGE) return found
         cursor = page.at(-1)?.id ?? cursor
@@ -49,7 +50,7 @@ export const lost = Effect.fnUntraced(
 
     const ofSense = Effect.fnUntraced(function* (sense: string) {
       const about = { source: "sense", refId: sense } as const
-      const signals = yield* store.query({ ...about, type: "signal", order: "desc", limit: SIGNALS })
+      const signals = yield* store.query({ ...recent, ...about, type: "signal", order: "desc", limit: SIGNALS })
       const first = signals.findLast(({ id }) => id > since)
       if (first === undefined) return []
       const recorded = of(yield* all({ ...about, type: "launch" }, first.id))
@@ -75,6 +76,9 @@ export const lost = Effect.fnUntraced(
     (error) => Effect.as(Effect.logWarning(`launches that were lost are not looked for: ${error.message}`), [])
   )
 )
+
+/** A start does not read the archive: a launch was settled within seconds, or by the next start. */
+const recent = { archived: false } as const
 
 /** Entries that are read at a time. */
 const PAGE = 1000

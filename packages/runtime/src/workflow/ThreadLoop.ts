@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function* (
   /** Rounds that count no more for the budget: a thread that was paused by it and goes on was told to. */
   const roundsPaidFor = Effect.fnUntraced(function* (threadId: ThreadId) {
     const pauses = yield* untilStored(
-      store.query({ source: "workflow", type: "paused", refId: threadId, order: "desc" })
+      store.query({ source: "workflow", type: "paused", refId: threadId, order: "desc", archived: false })
     )
     const last = pauses
       .map((entry) => decodePause(entry.payload))

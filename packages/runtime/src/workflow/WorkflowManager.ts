@@ -319,7 +319,7 @@ export const make = Effect.fnUntraced(function* (
 
   const leftover = Effect.fnUntraced(function* (run: WorkflowRun): Effect.fn.Return<lane.Leftover, LogStoreError> {
     const [first] = yield* store
-      .query({ source: "workflow", refId: run.threadId, limit: 1 })
+      .query({ source: "workflow", refId: run.threadId, limit: 1, archived: false })
       .pipe(Effect.catchIf(isDamage, () => Effect.succeed([])))
     const { dryRun, maxRounds, prompt, workflow } = run
     // The run says all but what caused it; its first entry does.

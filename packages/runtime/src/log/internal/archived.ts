@@ -104,12 +104,15 @@ export const makeStatements = (sql: SqlClient) => {
     forgetBlobs: compile(sql`DELETE FROM archive_blobs WHERE day = ${""}`),
     /** Of runs whose beginning is no longer kept. */
     forgetRuns: compile(sql`DELETE FROM workflow_runs WHERE created_id <= ${0} AND ended_at < ${0}`),
-    /** Archived rows, but for those of threads that have not ended: (after, up to, at most). */
+    /**
+     * Archived rows, but for those of threads that have not ended, and those about a workflow as a whole: a start
+     * asks whether it was paused. (after, up to, at most)
+     */
     sweep: compile(
       sql`DELETE FROM logs WHERE id IN (
         SELECT id FROM logs WHERE id > ${0} AND id <= ${0} AND NOT EXISTS (
           SELECT 1 FROM workflow_runs WHERE thread_id = logs.ref_id AND ended_at IS NULL
-        ) ORDER BY id LIMIT ${0}
+        ) AND NOT (source = 'kernel' AND ref_id IS NOT NULL) ORDER BY id LIMIT ${0}
       )`
     ),
     /** A run that keeps a day: it has not ended, or not long ago: (last id, ended at or after). */

@@ -11,11 +11,14 @@ import type { DurableFolder } from "../DurableFolder.ts"
 import type { LogStoreError } from "../LogStore.ts"
 import type { Archived } from "./archived.ts"
 import * as ArchiveReader from "./archiveReader.ts"
-import { decodeEntries, decodeEntry, type Resolve } from "./columns.ts"
+import { decodeEntries, decodeEntry, integer, type Resolve } from "./columns.ts"
 import { DEFAULT_LIMIT } from "./entries.ts"
 import type { EachArchived } from "./rebuild.ts"
 
 type Entries<E = LogStoreError | SqlError> = Effect.Effect<ReadonlyArray<LogEntry>, E>
+
+/** A span of time with so many entries is not looked up one by one. */
+const DENSE = 2000
 
 const everything: ArchiveReader.Range = { after: 0, upTo: Infinity, order: "asc", limit: Infinity }
 
@@ -39,26 +42,61 @@ export const make = (
   const atMost = (limit: number | undefined) =>
     limit === undefined ? sql.literal("") : sql`LIMIT ${Math.max(0, limit)}`
 
+  // Of the time it is only a filter (the plus): where to look, `spanOf` says by id.
   const conditions = (query: LogQuery): ReadonlyArray<Fragment> => [
     ...(query.source === undefined ? [] : [sql`source = ${query.source}`]),
     ...(query.type === undefined ? [] : [sql`type = ${query.type}`]),
     ...(query.refId === undefined ? [] : [sql`ref_id = ${query.refId}`]),
-    ...(query.since === undefined ? [] : [sql`timestamp >= ${query.since}`]),
-    ...(query.until === undefined ? [] : [sql`timestamp < ${query.until}`])
+    ...(query.since === undefined ? [] : [sql`+timestamp >= ${query.since}`]),
+    ...(query.until === undefined ? [] : [sql`+timestamp < ${query.until}`]),
+    // Signals are most of what a sense has, and not in the index that finds the rest.
+    ...(query.refId === undefined || query.type === undefined || query.type === "signal" ? [] : [sql`type <> 'signal'`])
   ]
 
-  const fromTable = (query: LogQuery, { after, limit, order, upTo }: ArchiveReader.Range): Entries => {
+  /**
+   * The ids between which the entries of a span of time lie. Ids and times grow together, but for when the clock
+   * steps, so an index by id finds them once it knows where to look. Told from many: `DENSE` and more.
+   */
+  const spanOf = Effect.fnUntraced(function* (query: LogQuery, order: "asc" | "desc") {
+    const time = sql.and([
+      ...(query.since === undefined ? [] : [sql`timestamp >= ${query.since}`]),
+      ...(query.until === undefined ? [] : [sql`timestamp < ${query.until}`])
+    ])
+    const bounds = (of: Fragment) =>
+      Effect.map(
+        sql`SELECT COUNT(*) AS number, MIN(id) AS first, MAX(id) AS last FROM ${of}`,
+        ([row]): { readonly number: number; readonly first: number; readonly last: number } => ({
+          number: integer(row?.["number"]) ?? 0,
+          first: integer(row?.["first"]) ?? 0,
+          last: integer(row?.["last"]) ?? 0
+        })
+      )
+    const few = yield* bounds(sql`(SELECT id FROM logs WHERE ${time} LIMIT ${DENSE}) AS few`)
+    if (few.number < DENSE) return few
+    // Read from its near end, a long span begins where the log does.
+    const isNear = order === "asc" ? query.since === undefined : query.until === undefined
+    return isNear ? undefined : yield* bounds(sql`logs WHERE ${time}`)
+  })
+
+  const fromTable = Effect.fnUntraced(function* (
+    query: LogQuery,
+    { after, limit, order, upTo }: ArchiveReader.Range
+  ): Effect.fn.Return<ReadonlyArray<LogEntry>, LogStoreError | SqlError> {
+    const span = query.since === undefined && query.until === undefined ? undefined : yield* spanOf(query, order)
+    if (span?.number === 0) return []
+    const first = Math.max(after + 1, span?.first ?? 0)
+    const last = Math.min(upTo, span?.last ?? Infinity)
     const where = [
       ...conditions(query),
-      ...(after > 0 ? [sql`id > ${after}`] : []),
-      ...(upTo === Infinity ? [] : [sql`id <= ${upTo}`])
+      ...(first > 1 ? [sql`id >= ${first}`] : []),
+      ...(last === Infinity ? [] : [sql`id <= ${last}`])
     ]
     const direction = order === "asc" ? ascending : descending
-    return Effect.flatMap(
+    return yield* Effect.flatMap(
       sql`SELECT * FROM logs WHERE ${sql.and(where)} ORDER BY id ${direction} ${atMost(limit)}`,
       decode("query")
     )
-  }
+  })
 
   const fromFiles = (past: Archived, query: LogQuery, range: ArchiveReader.Range): Entries<LogStoreError> =>
     folder === undefined || past.days.length === 0
@@ -95,7 +133,9 @@ export const make = (
 
   /** Entries of a range of ids. */
   const select = (query: LogQuery, range: ArchiveReader.Range): Entries =>
-    steady((past) => (range.after >= past.upTo.id ? fromTable(query, range) : fromBoth(past, query, range)))
+    steady((past) =>
+      range.after >= past.upTo.id || query.archived === false ? fromTable(query, range) : fromBoth(past, query, range)
+    )
 
   /** A thread's entries that are in files. */
   const archivedOf = (past: Archived, threadId: string, type?: string) =>

@@ -82,14 +82,20 @@ const migrations = (sql: SqlClient.SqlClient): ReadonlyArray<ReadonlyArray<strin
     `INSERT INTO meta (key, value) VALUES ('kept_from', '0 ${GENESIS}')`
   ],
   // The newest threads, whatever they are of.
-  ["CREATE INDEX workflow_runs_by_creation ON workflow_runs (created_id)"]
+  ["CREATE INDEX workflow_runs_by_creation ON workflow_runs (created_id)"],
+  [
+    // What is rare among the many entries of a sense or a worker. Signals, which are the many, would make it large.
+    "CREATE INDEX logs_by_ref_type ON logs (ref_id, type) WHERE type <> 'signal'",
+    "CREATE INDEX workflow_runs_by_status ON workflow_runs (status, created_id)",
+    "CREATE INDEX workflow_runs_by_phase ON workflow_runs (phase, created_id) WHERE phase IS NOT NULL"
+  ]
 ]
 
 const idColumn = (sql: SqlClient.SqlClient) =>
   sql.onDialectOrElse({ sqlite: () => "INTEGER PRIMARY KEY AUTOINCREMENT", orElse: () => "BIGINT PRIMARY KEY" })
 
 /** The newest schema version that this build can read and write. */
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 5
 
 /** The file was written by a newer nerve. Nothing in it was touched; a newer nerve can open it. */
 export class LogSchemaTooNew extends Schema.TaggedError<LogSchemaTooNew>()("LogSchemaTooNew", {

@@ -15,7 +15,8 @@ export const stats = Effect.fnUntraced(function* (
   lastId: number,
   sizes: Pick<StoreStats, "fileBytes" | "freeBytes">
 ): Effect.fn.Return<StoreStats, SqlError | LogStoreError> {
-  const [counted] = yield* sql`SELECT COUNT(*) AS entries, MIN(timestamp) AS oldest FROM logs`
+  const [counted] = yield* sql`SELECT
+    (SELECT COUNT(*) FROM logs) AS entries, (SELECT MIN(timestamp) FROM logs) AS oldest`
   const runs = yield* sql`SELECT status, COUNT(*) AS count FROM workflow_runs GROUP BY status ORDER BY status`
   const files =
     blobs === undefined

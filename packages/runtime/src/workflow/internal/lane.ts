@@ -565,7 +565,13 @@ export const make = (options: Options): Lane => {
           keep(run.threadId, opened, run)
           order = Math.max(order, run.place?.id ?? run.createdId)
         }
-        const [pausing] = yield* store.query({ source: "kernel", refId: workflow, order: "desc", limit: 1 })
+        const [pausing] = yield* store.query({
+          source: "kernel",
+          refId: workflow,
+          order: "desc",
+          limit: 1,
+          archived: false
+        })
         if (pausing?.type === PAUSED) held = reasonOf(pausing.payload)
         const still = leftovers.filter(({ run }) => run.phase !== null)
         const going = leftovers.filter(({ run }) => run.phase === null)
