@@ -39,7 +39,6 @@ import {
   type Group,
   isComputing,
   isToChange,
-  mayHaveKilled,
   newGroup,
   newSense,
   type Sense,
@@ -293,9 +292,7 @@ export const make = Effect.fnUntraced(function* (
         changes.bringUpToDate(group, event.info)
         return admit(group)
       case "WorkerExited":
-        if (!event.expected && event.cause !== "not-started") {
-          changes.tryAlone(roster.membersOf(group).filter((sense) => mayHaveKilled(sense, event.incarnation)))
-        }
+        changes.workerGone(group, event)
         return yield* Effect.andThen(
           Effect.sync(() => gone(group)),
           emit({ _tag: "Worker", event })

@@ -258,6 +258,35 @@ describe("a worker that dies while it starts", () => {
     })
   )
 
+  it.effect("later, of something else, has the one that was left out tried again, once", () =>
+    Effect.gen(function* () {
+      let isMended = false
+      let crash = (): Effect.Effect<void> => Effect.void
+      const dies = Effect.suspend(() => Effect.andThen(crash(), Effect.never))
+      const { children, startsOf, view } = yield* start({
+        senses: four,
+        load: ({ senses }) => (senses.some(({ name }) => isBad(name)) && !isMended ? dies : Effect.void),
+        boot: ({ name }) => (isBad(name) && !isMended ? dies : Effect.succeed({ name, problem: null }))
+      })
+      crash = () => children.living("main").exit({ code: 0, signal: null })
+      yield* crash()
+      yield* pass(10_000)
+      assert.lengthOf(children.all(), 4)
+      yield* children.living("main").exit({ code: null, signal: "SIGKILL" })
+      yield* pass(20_000)
+      assert.lengthOf(children.all(), 7)
+      for (const name of ["bad", "worse"]) assert.strictEqual((yield* view(name)).problem?.code, "boot-failed")
+      isMended = true
+      yield* children.living("main").exit({ code: null, signal: "SIGKILL" })
+      yield* pass(20_000)
+      assert.lengthOf(children.all(), 8)
+      for (const name of ["bad", "worse"]) {
+        assert.isNull((yield* view(name)).problem)
+        assert.isNotEmpty(startsOf(name))
+      }
+    })
+  )
+
   it.effect("for no fault of its senses has them all back, and blames nobody", () =>
     Effect.gen(function* () {
       let starts = 0

@@ -40,10 +40,10 @@ export const unlisted = (sense: Sense): Problem => ({
   hint: "Is the worker of another version than the daemon? Restart the daemon."
 })
 
-/** What a boot that came to no answer is reported as. */
-export const unbootable = (sense: Sense, why: string): Problem => ({
+/** What a boot that came to no answer is reported as; null: its worker died under it. */
+export const unbootable = ({ config: { name } }: Sense, why: string | null): Problem => ({
   code: "boot-failed",
-  message: `the sense ${sense.config.name} did not start: ${why}`,
+  message: `the sense ${name} did not start: ${why ?? "its worker died while its module was loaded, or was stuck in it"}`,
   file: null,
-  hint: "Its worker goes on without it. It is tried again when its files change."
+  hint: "Its group goes on without it. It is tried again when its files change."
 })

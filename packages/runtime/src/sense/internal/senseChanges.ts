@@ -15,12 +15,15 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type { WorkerClient } from "../../ipc/WorkerClient.ts"
+import type { WorkerEvent } from "../../supervision/WorkerEvent.ts"
 import type { WorkerRuntime } from "../../supervision/WorkerRuntime.ts"
 import type { SenseEvent } from "../SenseEvent.ts"
 import type { SenseRpc } from "./computeEnd.ts"
 import { initOf, listedIn, unbootable } from "./senseBoot.ts"
 import type { SenseRoster } from "./senseRoster.ts"
-import { type Group, isToChange, nowhere, type Sense } from "./senseState.ts"
+import { type Group, isToChange, mayHaveKilled, nowhere, type Sense } from "./senseState.ts"
+
+type Exited = Extract<WorkerEvent<GroupName>, { readonly _tag: "WorkerExited" }>
 
 /** What changes need of the pool. */
 export interface Pool {
@@ -59,8 +62,8 @@ export interface SenseChanges {
   readonly bringUpToDate: (group: Group, info: Schema.Json) => void
   /** Starts a group's worker anew once it has loaded so many versions of modules that it must have grown. */
   readonly renewWhenIdle: (group: Group) => void
-  /** A worker died while it loaded these. */
-  readonly tryAlone: (suspected: ReadonlyArray<Sense>) => void
+  /** A worker has ended. Whoever may have ended it by being loaded has a trial. */
+  readonly workerGone: (group: Group, exit: Exited) => void
 }
 
 /** How long a worker may take to answer what is no work. */
@@ -90,6 +93,14 @@ export const make = (pool: Pool): SenseChanges => {
       sense.onTrial = true
       sense.stale = "code"
     }
+  }
+
+  const workerGone = (group: Group, { cause, expected, incarnation }: Exited): void => {
+    const members = roster.membersOf(group)
+    if (!expected && cause !== "not-started") tryAlone(members.filter((sense) => mayHaveKilled(sense, incarnation)))
+    // Another cause than a trial: whoever was left out has another one, for it may have been somebody else's kill.
+    const isTrial = members.some((sense) => sense.onTrial || sense.leftOutAt === incarnation)
+    if (!isTrial) tryAlone(members.filter((sense) => sense.isolated))
   }
 
   const endTrial = (sense: Sense, { group }: Pick<Sense, "group"> = sense): void => {
@@ -196,8 +207,10 @@ export const make = (pool: Pool): SenseChanges => {
       if (error.incarnation === group.incarnation) pool.gone(group)
       // Somebody else may have been at fault: it is tried once more, alone.
       if (!onTrial || !sense.onTrial) return tryAlone([sense])
+      sense.leftOutAt = error.incarnation
     }
-    const events = pool.setProblem(sense, unbootable(sense, error?.message ?? Cause.pretty(exit.cause)))
+    const why = error?._tag === "WorkerDied" ? null : (error?.message ?? Cause.pretty(exit.cause))
+    const events = pool.setProblem(sense, unbootable(sense, why))
     endTrial(sense)
     yield* pool.emitAll(events)
   })
@@ -251,5 +264,5 @@ export const make = (pool: Pool): SenseChanges => {
     change(sense)
   }
 
-  return { change, rearrange, reload, dissolve, tellPeers, bringUpToDate, renewWhenIdle, tryAlone }
+  return { change, rearrange, reload, dissolve, tellPeers, bringUpToDate, renewWhenIdle, workerGone }
 }

@@ -42,6 +42,8 @@ export interface Sense {
   isolated: boolean
   /** It waits to be booted alone, or is: if the worker dies again, it has done it. */
   onTrial: boolean
+  /** The incarnation that died at its trial; 0 if none did. */
+  leftOutAt: number
   config: SenseConfig
   schedule: SenseSchedule.State
   /** Open when a compute is to start. */
@@ -91,6 +93,7 @@ export const newSense = (config: SenseConfig, group: Group, now: number, wallOff
   version: undefined,
   isolated: false,
   onTrial: false,
+  leftOutAt: 0,
   config,
   schedule: SenseSchedule.make(SenseSchedule.settings(config), now, wallOffset),
   go: Latch.makeUnsafe(),
