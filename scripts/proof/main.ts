@@ -6,6 +6,7 @@
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import { bigStore } from "./bigStore.ts"
+import { crashPoints } from "./crashPoints.ts"
 import { floodProof } from "./flood.ts"
 import { hostile } from "./hostile.ts"
 import { kills } from "./kills.ts"
@@ -19,13 +20,14 @@ const proofs: Readonly<Record<string, Proof>> = {
   flood: floodProof,
   kills,
   senses,
-  "big-store": bigStore
+  "big-store": bigStore,
+  "crash-points": crashPoints
 }
 
 const usage = () => {
   console.log("usage: pnpm proof NAME [--times N] [--seed N]\n")
   for (const [name, { times, unit, what }] of Object.entries(proofs)) {
-    console.log(`  ${name.padEnd(10)}${what}\n${" ".repeat(12)}--times: ${unit}; ${times} unless told`)
+    console.log(`  ${name.padEnd(14)}${what}\n${" ".repeat(16)}--times: ${unit}; ${times} unless told`)
   }
 }
 

@@ -29,6 +29,7 @@ import * as LogStoreSqlite from "../sqlite/LogStoreSqlite.ts"
 import * as FileWatch from "../watch/FileWatch.ts"
 import * as NodeSpawner from "../supervision/NodeSpawner.ts"
 import * as NodeCommand from "../worker/NodeCommand.ts"
+import * as CrashPoints from "./CrashPoints.ts"
 import * as DaemonLock from "./DaemonLock.ts"
 import * as Reloading from "./Reloading.ts"
 import type { Workspace, RunDirUnusable } from "./Workspace.ts"
@@ -127,7 +128,7 @@ const layer = (options: Options, current: () => NerveConfig) => {
     Layer.provide(ports),
     Layer.merge(StoreRounds.layer),
     Layer.provideMerge(Layer.merge(Redacting.layer(redact), Redacting.layerTicks(redact))),
-    Layer.provide(LogStoreSqlite.layerWithTicks(options.workspace.logFile)),
+    Layer.provide(CrashPoints.layerLog(LogStoreSqlite.layerWithTicks(options.workspace.logFile))),
     Layer.provide(Layer.succeed(StoreRounds.StorePolicy, options.config.log))
   )
 }
@@ -151,7 +152,7 @@ export const open = Effect.fn("Daemon.open")(function* (
   const services = yield* Layer.build(
     Layer.provide(
       layer(options, () => current),
-      Layer.succeed(DaemonLock.DaemonLock, lock)
+      Layer.merge(Layer.succeed(DaemonLock.DaemonLock, lock), CrashPoints.layerBoundaries)
     )
   )
   const kernel = Context.get(services, Kernel.Kernel)

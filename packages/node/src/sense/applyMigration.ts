@@ -4,6 +4,7 @@
  * answering anything.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { crashAt } from "../crashPoint.ts"
 
 /** A migration as it is applied. */
 export interface ToApply {
@@ -31,7 +32,9 @@ export const applyMigration = (database: DatabaseSync, file: ToApply, now: numbe
     database
       .prepare("INSERT INTO _nerve_migrations (name, checksum, applied_at) VALUES (?, ?, ?)")
       .run(file.name, file.checksum, now)
+    crashAt("migration-applied")
     database.exec("COMMIT")
+    crashAt("migration-committed")
   } finally {
     // Some errors (RAISE(ROLLBACK), a full disk) have ended the transaction already.
     if (database.isTransaction) database.exec("ROLLBACK")
