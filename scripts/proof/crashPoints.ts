@@ -119,6 +119,7 @@ const drive = Effect.fnUntraced(function* (root: string) {
       yield* Effect.forEach([...talks, gate, fails, killed, cancelled, dies, large], ended, { discard: true })
       yield* client.ArchiveStore({ archiveAfterMs: 2 * DAY })
       yield* client.ArchiveStore({ archiveAfterMs: 2 * DAY, keepMs: 5 * DAY })
+      yield* client.TriggerSense({ sense: "probe" })
       // Its migrations are applied by then.
       yield* client
         .QueryLogs({ source: "sense", type: "signal", limit: 1 })

@@ -29,6 +29,8 @@ import type { Spawner } from "../supervision/Spawner.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
 import * as lane from "./internal/lane.ts"
+import type { End, Lane, Leftover, WorkflowRuntime } from "./internal/laneContract.ts"
+import { interruption, killing } from "./internal/laneEntries.ts"
 import * as ThreadControl from "./internal/threadControl.ts"
 import { untilStored } from "./internal/untilStored.ts"
 import * as Waits from "./internal/waits.ts"
@@ -153,14 +155,14 @@ export const make = Effect.fnUntraced(function* (
   const scope = yield* Effect.scope
   const newThreadId = yield* ThreadIds.make
   const configuring = Semaphore.makeUnsafe(1)
-  const lanes = new Map<string, lane.Lane>()
+  const lanes = new Map<string, Lane>()
   const idle = Latch.makeUnsafe(true)
   let config: NerveConfig = yield* CurrentConfig
   let closed = false
 
   // --- workers, then threads: the scope closes in the other order --------------------------------
 
-  const runtime: lane.WorkflowRuntime = yield* WorkerRuntime.make({
+  const runtime: WorkflowRuntime = yield* WorkerRuntime.make({
     rpcs: WorkflowWorkerRpcs,
     worker: workers.spec,
     respawn: respawnPolicy,
@@ -183,7 +185,7 @@ export const make = Effect.fnUntraced(function* (
     halted: (threadId) => laneOf(threadId)?.halted(threadId) ?? false
   })
 
-  const laneOf = (threadId: ThreadId): lane.Lane | undefined => {
+  const laneOf = (threadId: ThreadId): Lane | undefined => {
     for (const one of lanes.values()) if (one.has(threadId)) return one
     return undefined
   }
@@ -288,7 +290,7 @@ export const make = Effect.fnUntraced(function* (
       const waiting = yield* untilStored(store.run(parent))
       // Taken up again meanwhile: then the child is waited for as before.
       if (child === undefined || (waiting !== undefined && isActive(waiting.status))) return
-      const end = lane.killing(Waits.abandoned(parent))
+      const end = killing(Waits.abandoned(parent))
       yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.end(child.threadId, end) ?? unsettled))
     })
   })
@@ -317,7 +319,7 @@ export const make = Effect.fnUntraced(function* (
 
   // --- taking up what an earlier daemon left -----------------------------------------------------
 
-  const leftover = Effect.fnUntraced(function* (run: WorkflowRun): Effect.fn.Return<lane.Leftover, LogStoreError> {
+  const leftover = Effect.fnUntraced(function* (run: WorkflowRun): Effect.fn.Return<Leftover, LogStoreError> {
     const [first] = yield* store
       .query({ source: "workflow", refId: run.threadId, limit: 1, archived: false })
       .pipe(Effect.catchIf(isDamage, () => Effect.succeed([])))
@@ -356,7 +358,7 @@ export const make = Effect.fnUntraced(function* (
     for (const run of runs) {
       const { parent } = run
       if (parent === null || !(yield* isAbandoned(parent))) continue
-      yield* lanes.get(run.workflow)?.end(run.threadId, lane.killing(Waits.abandoned(parent))) ?? unsettled
+      yield* lanes.get(run.workflow)?.end(run.threadId, killing(Waits.abandoned(parent))) ?? unsettled
     }
     // Nobody would ever work on them, and active runs are what one waits for.
     const orphans = runs.filter((run) => !lanes.has(run.workflow))
@@ -397,19 +399,19 @@ export const make = Effect.fnUntraced(function* (
     return admitted ?? (yield* unknown())
   })
 
-  const end = Effect.fnUntraced(function* (text: string, how: lane.End) {
+  const end = Effect.fnUntraced(function* (text: string, how: End) {
     const threadId = Option.getOrUndefined(decodeThreadId(text))
     if (threadId === undefined) return false
     return yield* laneOf(threadId)?.kill(threadId, how) ?? Effect.succeed(false)
   })
 
-  const kill = Effect.fn("WorkflowManager.kill")((threadId: string) => end(threadId, lane.killing("killed on request")))
+  const kill = Effect.fn("WorkflowManager.kill")((threadId: string) => end(threadId, killing("killed on request")))
 
   const cancel = Effect.fn("WorkflowManager.cancel")((threadId: string, reason: string) =>
-    end(threadId, lane.interruption(reason === "" ? "cancelled" : `cancelled: ${reason}`))
+    end(threadId, interruption(reason === "" ? "cancelled" : `cancelled: ${reason}`))
   )
 
-  const inLane = <A>(workflow: string, ask: (one: lane.Lane) => Effect.Effect<A, LogStoreError>) =>
+  const inLane = <A>(workflow: string, ask: (one: Lane) => Effect.Effect<A, LogStoreError>) =>
     Effect.suspend((): Effect.Effect<A, UnknownWorkflow | LogStoreError> => {
       const one = lanes.get(workflow)
       return one === undefined ? Effect.fail(new UnknownWorkflow({ workflow, known: [...lanes.keys()] })) : ask(one)

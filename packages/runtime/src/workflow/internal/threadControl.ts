@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { LogStore, LogStoreError } from "../../log/LogStore.ts"
 import * as RunLog from "../RunLog.ts"
-import type { Lane, Refusal, WorkflowRuntime } from "./lane.ts"
+import type { Lane, Refusal, WorkflowRuntime } from "./laneContract.ts"
 import { childKey, decided } from "./waits.ts"
 
 /** An answer to a thread that waits for one. */
