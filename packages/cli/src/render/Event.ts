@@ -165,7 +165,7 @@ const workflow = (entry: LogEntry, thread: string | null): Happened => {
       if (field(entry.payload, "again") === true) {
         return { words: `${subject}${entry.type === "queued" ? "queued to go on" : "goes on"}`, tone: "notable" }
       }
-      const by = cause === null ? "" : cause === "manual" ? " by hand" : ` by ${cause}`
+      const by = cause === null ? "" : cause === "manual" ? " by hand" : ` by ${cause.replace(/^thread:/, "thread ")}`
       return {
         words: `${subject}${entry.type}${by}${prompt === null ? "" : `: ${oneLine(prompt)}`}`,
         tone: "notable"
