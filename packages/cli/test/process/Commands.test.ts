@@ -332,7 +332,7 @@ describe("commands with a daemon", () => {
       const says = (words: string, ...args: ReadonlyArray<string>) =>
         Effect.map(run(root, ...args), (ran) => assert.deepStrictEqual([ran.code, ran.stdout], [0, `${words}\n`]))
       yield* says("approved; thread t-aab2 goes on", "thread", "answer", "t-aab", "--approve", "--reason", "fine")
-      yield* says("thread t-aab2 pauses; a round in flight is finished first", "thread", "pause", "t-aab")
+      yield* says("thread t-aab2 pauses after round 2", "thread", "pause", "t-aab")
       yield* says("thread t-aab2 goes on", "thread", "resume", "t-aab")
       yield* says("thread t-bbb3 failed, goes on after round 1", "thread", "retry", "t-b")
       yield* says("cancelled thread t-aab2", "thread", "cancel", "t-aab", "--reason", "no")

@@ -77,10 +77,10 @@ export const makePeers = Effect.fnUntraced(function* (options: {
   const { sense: self, workspace } = options
   const namesNow = (): ReadonlyArray<string> => [...new Set(options.senses())].filter((name) => name !== self)
   const clients = new Map<string, SqlClient>()
-  const handles = new Map<string, DatabaseSync>()
+  const handles = new Map<string, { readonly handle: DatabaseSync; readonly isSame: () => boolean }>()
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      for (const handle of handles.values()) handle.close()
+      for (const { handle } of handles.values()) handle.close()
     })
   )
 
@@ -101,9 +101,14 @@ export const makePeers = Effect.fnUntraced(function* (options: {
   const plain = (sense: string): DatabaseSync => {
     checkUnsafe(sense)
     const known = handles.get(sense)
-    if (known !== undefined) return known
-    const handle = new DatabaseSync(join(workspace, fileOf(sense)), { readOnly: true, timeout: busyTimeoutMs })
-    handles.set(sense, handle)
+    if (known?.isSame() === true) return known.handle
+    // Its database was made anew: the old file would be read for ever.
+    known?.handle.close()
+    handles.delete(sense)
+    clients.delete(sense)
+    const path = join(workspace, fileOf(sense))
+    const handle = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs })
+    handles.set(sense, { handle, isSame: SameFile.watch(path) })
     handle.exec("PRAGMA query_only = ON")
     return handle
   }

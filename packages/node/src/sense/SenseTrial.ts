@@ -5,6 +5,7 @@
  *
  * Whatever the sense does to its worker (it hangs, exits, takes all memory) is an outcome like any other.
  */
+import { format } from "@nerve/core/domain/WorkerExit"
 import type { NerveConfig, SenseConfig } from "@nerve/core/config/NerveConfig"
 import { GroupName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
@@ -13,6 +14,7 @@ import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import { type ComputeOutcome, SenseRpcs, SenseWorkerInit, SenseWorkerReady } from "@nerve/core/wire/SenseRpcs"
 import type { Spawner } from "@nerve/runtime/supervision/Spawner"
 import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
+import { RespawnLimitReached, WorkerDied } from "@nerve/runtime/supervision/WorkerError"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -181,7 +183,7 @@ const open = Effect.fnUntraced(function* (options: Options, how: How) {
 
   const died = (cause: Cause.Cause<unknown>): TrialOutcome => {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-    return { _tag: "Died", message: error instanceof Error ? error.message : Cause.pretty(cause), stderr }
+    return { _tag: "Died", message: wordsOf(error) ?? Cause.pretty(cause), stderr }
   }
 
   /** Null once it has booted; else why it has not. */
@@ -206,6 +208,13 @@ const open = Effect.fnUntraced(function* (options: Options, how: How) {
   )
   return { boot, compute, lines: () => lines, lastSignal: () => lastSignal }
 })
+
+/** Why there is no outcome, in words of whoever tries one sense. */
+const wordsOf = (error: unknown): string | undefined => {
+  if (error instanceof RespawnLimitReached) return `it took its worker along before it was loaded: ${error.lastFailure}`
+  if (error instanceof WorkerDied) return `it took its worker along: ${format(error.exit)}${error.why}`
+  return error instanceof Error ? error.message : undefined
+}
 
 /** A failure that the worker itself told. */
 const failureOf = (cause: Cause.Cause<unknown>): TrialOutcome | undefined => {

@@ -1,6 +1,7 @@
 /** A sense's own database is in WAL (S1); its peers can be read and never written (S3). */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Scope } from "effect"
+import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as SenseDatabase from "../../src/sense/SenseDatabase.ts"
@@ -112,6 +113,19 @@ describe("peers", () => {
       b.exec("COMMIT")
       expect(yield* sql`SELECT count(*) AS n FROM t`).toEqual([{ n: 2 }])
       expect(peers.plain("b").prepare("SELECT count(*) AS n FROM t").get()?.n).toBe(2)
+    })
+  )
+
+  it.live("that were made anew are read anew", () =>
+    Effect.gen(function* () {
+      const { peers, workspace } = yield* setUp
+      expect(peers.plain("b").prepare("SELECT x FROM t").all()).toHaveLength(1)
+      yield* (yield* peers.client("b"))`SELECT x FROM t`
+      for (const end of ["", "-wal", "-shm"]) rmSync(join(workspace, `${SenseDatabase.fileOf("b")}${end}`))
+      const again = yield* SenseDatabase.open(workspace, "b")
+      again.exec("CREATE TABLE t (x); INSERT INTO t VALUES (7), (8)")
+      expect(peers.plain("b").prepare("SELECT x FROM t").all()).toEqual([{ x: 7 }, { x: 8 }])
+      expect(yield* (yield* peers.client("b"))`SELECT x FROM t`).toEqual([{ x: 7 }, { x: 8 }])
     })
   )
 

@@ -12,10 +12,13 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   exit: WorkerExit,
   stderrTail: Schema.String
 }) {
+  /** What V8 says before it aborts; the signal alone would say nothing to whoever wrote the code. */
+  get why(): string {
+    return this.stderrTail.includes("heap out of memory") ? ", out of heap memory" : ""
+  }
+
   override get message(): string {
-    // What V8 says before it aborts; the signal alone would say nothing to whoever wrote the code.
-    const why = this.stderrTail.includes("heap out of memory") ? ", out of heap memory" : ""
-    return `worker ${this.key} (incarnation ${this.incarnation}) died with the call in flight: ${format(this.exit)}${why}`
+    return `worker ${this.key} (incarnation ${this.incarnation}) died with the call in flight: ${format(this.exit)}${this.why}`
   }
 }
 
