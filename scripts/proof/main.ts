@@ -9,6 +9,7 @@ import { bigStore } from "./bigStore.ts"
 import { crashPoints } from "./crashPoints.ts"
 import { floodProof } from "./flood.ts"
 import { hostile } from "./hostile.ts"
+import { bitFlips, powerCut } from "./imageProofs.ts"
 import { kills } from "./kills.ts"
 import { orphans } from "./orphans.ts"
 import { senses } from "./senses.ts"
@@ -21,7 +22,9 @@ const proofs: Readonly<Record<string, Proof>> = {
   kills,
   senses,
   "big-store": bigStore,
-  "crash-points": crashPoints
+  "crash-points": crashPoints,
+  "power-cut": powerCut,
+  "bit-flips": bitFlips
 }
 
 const usage = () => {

@@ -9,6 +9,7 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as LogStoreSql from "@nerve/runtime/log/LogStoreSql"
 import * as BlobStore from "@nerve/runtime/log/BlobStore"
 import { type LogStore, LogStoreError } from "@nerve/runtime/log/LogStore"
+import { FolderError } from "@nerve/runtime/log/DurableFolder"
 import type { StoreMaintenance } from "@nerve/runtime/log/StoreMaintenance"
 import { TickHistory } from "@nerve/runtime/sense/TickHistory"
 import * as TickHistorySql from "@nerve/runtime/sense/TickHistorySql"
@@ -23,6 +24,7 @@ import { isSqlError } from "effect/sql/SqlError"
 import { mkdirSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as NodeDurableFolder from "../files/NodeDurableFolder.ts"
+import * as BallastFile from "./BallastFile.ts"
 import * as EndFile from "./EndFile.ts"
 import * as SameFile from "./SameFile.ts"
 import * as SqliteFile from "./SqliteFile.ts"
@@ -83,12 +85,17 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (file: string): Layer.Layer<LogStore | StoreMaintenance, StoreOpenFailed> =>
   Layer.effectContext(Effect.map(make(file), LogStoreSql.toContext)).pipe(Layer.provide(Reactivity.layer))
 
-/** What a daemon keeps in its file: the log, and beside it the history of the senses' ticks. */
-export const layerWithTicks = (file: string): Layer.Layer<LogStore | StoreMaintenance | TickHistory, StoreOpenFailed> =>
+/** What a daemon keeps in its file: the log, and beside it the history of the senses' ticks, and ballast. */
+export const layerWithTicks = (
+  file: string,
+  sizes = BallastFile.defaultSizes
+): Layer.Layer<LogStore | StoreMaintenance | TickHistory, StoreOpenFailed> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const sql = yield* makeClient(file)
-      return yield* withTicks(file, sql, yield* EndFile.read(file), yield* writing(file))
+      const ballast = BallastFile.make(file, sizes, (cause) => reasonOf(cause) === "disk-full")
+      yield* ballast.restore
+      return yield* withTicks(file, sql, yield* EndFile.read(file), { ...(yield* writing(file)), ballast })
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
@@ -270,7 +277,7 @@ const isSystemError = Schema.is(Schema.Struct({ code: Schema.String }))
 
 /** What SQLite or the file system reported, beneath what was made of it since. */
 const codeOf = (cause: unknown): number | string | undefined =>
-  cause instanceof LogStoreError
+  cause instanceof LogStoreError || cause instanceof BlobStore.BlobError || cause instanceof FolderError
     ? codeOf(cause.cause)
     : isSqlError(cause)
       ? codeOf(cause.reason.cause)

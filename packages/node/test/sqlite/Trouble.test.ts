@@ -5,16 +5,18 @@
  * skipped, and said so.
  */
 import { execFileSync, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, unlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { describe, expect, it } from "@effect/vitest"
 import { defaultPolicy } from "@nerve/runtime/log/Archive"
-import type { LogStore } from "@nerve/runtime/log/LogStore"
+import * as BallastFile from "@nerve/node/sqlite/BallastFile"
+import * as LogStoreSqlite from "@nerve/node/sqlite/LogStoreSqlite"
+import { LogStore } from "@nerve/runtime/log/LogStore"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { message, opened, signal } from "../../../runtime/test/log/LogStoreSuite.ts"
+import { ended, message, opened, signal } from "../../../runtime/test/log/LogStoreSuite.ts"
 import { all, DAY, newFile, withStores } from "./support.ts"
 
 /** A file system of 4 MiB; undefined where none can be mounted. */
@@ -53,6 +55,8 @@ const hog = (path: string) => {
     giveBack: () => existsSync(file) && unlinkSync(file)
   }
 }
+
+const sizes = { kept: 1024 * 1024, room: 2 * 1024 * 1024 }
 
 /** Appends until the disk is full; the ids that were acknowledged. */
 const appendUntilFull = Effect.fnUntraced(function* (store: LogStore["Service"], round: number) {
@@ -132,6 +136,58 @@ describe.skipIf(!canMount)("a disk that fills up", () => {
           expect((yield* maintenance.verify).ok).toBe(true)
         })
       )
+    })
+  )
+})
+
+describe.skipIf(!canMount)("ballast", () => {
+  it.effect(
+    "is given up on a full disk for what threads and the daemon record, and kept again when there is room",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* small
+        const file = join(path, "nerve.db")
+        const disk = hog(path)
+        yield* Effect.gen(function* () {
+          const store = yield* LogStore
+          yield* store.appendAll([opened("started", "t"), signal("cpu")])
+          expect(statSync(BallastFile.pathOf(file)).size).toBe(sizes.kept)
+          disk.take()
+          // Of what comes first, something meets the full disk.
+          const refused = yield* Effect.gen(function* () {
+            while (true) yield* store.append(signal("cpu", "x".repeat(3000)))
+          }).pipe(Effect.flip)
+          expect(refused.message).toContain("the disk is full")
+          expect(existsSync(BallastFile.pathOf(file))).toBe(false)
+          for (let round = 1; round <= 20; round++) yield* store.append(message("t", round))
+          yield* store.append({ ...message("t", 21), payload: { role: "r", content: "y".repeat(70_000), meta: null } })
+          yield* store.appendAll([
+            ended("completed", "t", 0),
+            { source: "kernel", type: "stopped", refId: null, payload: {} }
+          ])
+          expect(yield* Effect.flip(store.append(signal("cpu")))).toMatchObject({ _tag: "LogStoreError" })
+          disk.giveBack()
+          expect(yield* store.append(signal("cpu"))).toMatchObject({ type: "signal" })
+          expect(statSync(BallastFile.pathOf(file)).size).toBe(sizes.kept)
+        }).pipe(Effect.provide(LogStoreSqlite.layerWithTicks(file, sizes)))
+        yield* withStores(file, (store, maintenance) =>
+          Effect.gen(function* () {
+            expect((yield* store.messages("t")).length).toBe(21)
+            expect(yield* store.run("t")).toMatchObject({ status: "completed" })
+            expect((yield* maintenance.verify).problems).toEqual([])
+          })
+        )
+      })
+  )
+
+  it.effect("is not taken where there is little room", () =>
+    Effect.gen(function* () {
+      const path = yield* small
+      const file = join(path, "nerve.db")
+      yield* Effect.gen(function* () {
+        yield* (yield* LogStore).append(signal("cpu"))
+        expect(existsSync(BallastFile.pathOf(file))).toBe(false)
+      }).pipe(Effect.provide(LogStoreSqlite.layerWithTicks(file)))
     })
   )
 })

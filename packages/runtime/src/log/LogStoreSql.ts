@@ -6,6 +6,7 @@
  * of its entry. What is archived is read as if it still were in the table. The database itself (file,
  * durability, locks) belongs to whoever provides the `SqlClient`.
  */
+import type { LogInput } from "@nerve/core/domain/LogEntry"
 import type { StoreProblem, StoreStats, VacuumReport } from "@nerve/core/wire/StoreReports"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -19,6 +20,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import * as Archive from "./Archive.ts"
+import { type Ballast, isEssential } from "./Ballast.ts"
 import type { BlobStore } from "./BlobStore.ts"
 import type { DurableFolder } from "./DurableFolder.ts"
 import { makeStatements, passLost, passStrangers, type Past, readHead, writeRows } from "./internal/append.ts"
@@ -64,6 +66,8 @@ export interface Options {
   readonly onDurable?: (head: Head) => void
   /** The last end that an earlier owner was told of: if the log ends before it, entries are gone. */
   readonly acknowledged?: Head | undefined
+  /** What is given up when the disk is full. */
+  readonly ballast?: Ballast | undefined
   /** Where archived days are. Without it nothing is archived. */
   readonly archive?: DurableFolder | undefined
   /** Where large payloads are. Without it they are in the table like the others. */
@@ -120,12 +124,23 @@ export const make = Effect.fnUntraced(function* (
     ofThread: (threadId) => reading.archivedOf(archived, threadId)
   })
 
+  const { ballast } = options
+  /** What fails for a full disk is tried once more when that has made room. */
+  const relieved = <A, R>(effect: Effect.Effect<A, LogStoreError, R>): Effect.Effect<A, LogStoreError, R> =>
+    ballast === undefined
+      ? effect
+      : Effect.catch(effect, (error) =>
+          Effect.flatMap(ballast.release(error), (isReleased) => (isReleased ? effect : Effect.fail(error)))
+        )
+
   const write = (rows: ReadonlyArray<PreparedRow>) =>
     Effect.map(
-      transact("append", (conn) =>
-        Effect.andThen(
-          guard,
-          Effect.suspend(() => writeRows(conn, texts, past(), rows))
+      relieved(
+        transact("append", (conn) =>
+          Effect.andThen(
+            guard,
+            Effect.suspend(() => writeRows(conn, texts, past(), rows))
+          )
         )
       ),
       (written) => {
@@ -138,8 +153,16 @@ export const make = Effect.fnUntraced(function* (
     ? readOnlyWriter
     : yield* LogWriter.make(
         write,
-        blobs === undefined ? undefined : { over: BLOB_OVER, externalise: externaliseTo(blobs) }
+        blobs === undefined
+          ? undefined
+          : { over: BLOB_OVER, externalise: (rows) => relieved(externaliseTo(blobs)(rows)) }
       )
+
+  /** While the ballast is given up, only what it was kept for. */
+  const appendAll = (inputs: ReadonlyArray<LogInput>) =>
+    ballast === undefined || !ballast.isReleased() || inputs.some(({ source }) => isEssential(source))
+      ? writer.append(inputs)
+      : Effect.flatMap(ballast.restore, (isBack) => (isBack ? writer.append(inputs) : diskFull))
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => (closed = true)))
 
@@ -174,8 +197,8 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const store: LogStore["Service"] = {
-    append: (input) => Effect.flatMap(writer.append([input]), single),
-    appendAll: writer.append,
+    append: (input) => Effect.flatMap(appendAll([input]), single),
+    appendAll,
     query: (query) => open("query", reading.select(query, Reading.rangeOf(query))),
     follow: (query) =>
       Stream.unwrap(
@@ -306,6 +329,14 @@ const externaliseTo =
             Effect.mapError((cause) => new LogStoreError({ operation: "append", message: cause.message, cause }))
           )
     )
+
+const diskFull = Effect.fail(
+  new LogStoreError({
+    operation: "append",
+    message: "the disk is full: what is left of it is for threads to end",
+    cause: undefined
+  })
+)
 
 const readOnlyError = (operation: string) =>
   Effect.fail(new LogStoreError({ operation, message: "the log was opened for reading only", cause: undefined }))
