@@ -11,6 +11,7 @@ import { floodProof } from "./flood.ts"
 import { hostile } from "./hostile.ts"
 import { bitFlips, powerCut } from "./imageProofs.ts"
 import { kills } from "./kills.ts"
+import { model } from "./model.ts"
 import { orphans } from "./orphans.ts"
 import { senses } from "./senses.ts"
 import type { Proof } from "./Proof.ts"
@@ -20,6 +21,7 @@ const proofs: Readonly<Record<string, Proof>> = {
   hostile,
   flood: floodProof,
   kills,
+  model,
   senses,
   "big-store": bigStore,
   "crash-points": crashPoints,

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { cases, sizeOf } from "./orphans/OrphanRpcs.ts"
+import { type Case, cases, sizeOf } from "./orphans/OrphanRpcs.ts"
 import { type Figures, type Proof, quantile, type Settings } from "./Proof.ts"
 
 const program = fileURLToPath(new URL("./orphans/daemon.ts", import.meta.url))
@@ -109,6 +109,7 @@ export interface Round {
  * and after `boundMs` at the latest.
  */
 export const round = (options: {
+  readonly cases: ReadonlyArray<Case>
   readonly wardenFirst: boolean
   readonly boundMs: number
   readonly except?: (survivor: string) => boolean
@@ -116,12 +117,12 @@ export const round = (options: {
   Effect.scoped(
     Effect.gen(function* () {
       const folder = yield* workspace
-      const daemon = start(folder)
+      const daemon = start(folder, ...options.cases)
       yield* said(daemon, "up")
       const folderOf = (one: string) => one.replace("/", "-")
       const lacking = () => {
         const living = livingIn(folder)
-        return cases.filter((one) => living.filter((it) => it.one === folderOf(one)).length !== sizeOf(one))
+        return options.cases.filter((one) => living.filter((it) => it.one === folderOf(one)).length !== sizeOf(one))
       }
       yield* until("as many processes as there are to be of each case", () => lacking().length === 0, lacking)
       if (options.wardenFirst) {
@@ -166,9 +167,9 @@ const run = Effect.fnUntraced(function* ({ say, times }: Settings): Effect.fn.Re
   const withWarden: Array<Round> = []
   const without: Array<Round> = []
   for (let n = 1; n <= times; n++) {
-    const first = yield* round({ wardenFirst: false, boundMs: 2000 })
+    const first = yield* round({ cases, wardenFirst: false, boundMs: 2000 })
     withWarden.push(first)
-    const second = yield* round({ wardenFirst: true, boundMs: 2000 })
+    const second = yield* round({ cases, wardenFirst: true, boundMs: 2000 })
     without.push(second)
     say(
       `round ${n}: gone after ${Math.round(first.goneMs)} ms; with the warden killed first ` +

@@ -25,9 +25,9 @@ const isBusy = (): boolean => load() > availableParallelism()
 
 /** Counts from now until the scope closes. */
 export const watchProcess = Effect.gen(function* () {
-  // What garbage there is must not count against what comes.
-  collect()
+  // With the garbage of the load that it was under: that V8 has room for it is no news.
   const before = process.memoryUsage.rss()
+  collect()
   const heapBefore = process.memoryUsage()
   let most = before
   let wasBusy = isBusy()

@@ -1,6 +1,6 @@
 /**
  * A daemon in small: one worker per case, each in its folder below the working folder, brought into its state; then it
- * prints `up` and waits to be killed. `daemon.ts sweep` only starts and stops again: what an earlier one left is ended.
+ * prints `up` and waits to be killed. The cases are its arguments. `daemon.ts sweep` only starts and stops again: what an earlier one left is ended.
  */
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
@@ -13,6 +13,8 @@ import { join, resolve } from "node:path"
 import { type Case, cases, OrphanRpcs } from "./OrphanRpcs.ts"
 
 const folderOf = (one: Case) => resolve(one.replace("/", "-"))
+
+const wanted = cases.filter((one) => process.argv.includes(one))
 
 const until = (what: () => boolean) =>
   Effect.asVoid(
@@ -53,7 +55,7 @@ const bringUp = Effect.gen(function* () {
       schedule: Schedule.spaced("10 millis")
     })
   })
-  yield* Effect.forEach(cases, enter, { concurrency: 4 })
+  yield* Effect.forEach(wanted, enter, { concurrency: 4 })
   console.log("up")
   return yield* Effect.never
 })

@@ -177,7 +177,8 @@ class PipeChannel implements Channel {
   #append(bytes: Buffer): void {
     const length = this.#partialLength + bytes.length
     if (length > this.#partial.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#partial.length))
+      // No larger than a frame may be: what is beyond that ends the channel.
+      const larger = Buffer.allocUnsafe(Math.max(length, Math.min(2 * this.#partial.length, this.#maxLength)))
       this.#partial.copy(larger, 0, 0, this.#partialLength)
       this.#partial = larger
     }

@@ -68,10 +68,10 @@ describe("WorkerPool, whatever happens", () => {
             fc.array(happening, { minLength: 5, maxLength: 60, size: "max" }),
             (options, happenings) => Effect.runPromise(Effect.provide(live(options, happenings), TestClock.layer()))
           ),
-          { numRuns: 150 }
+          { numRuns: Number(process.env["NERVE_POOL_RUNS"] ?? 50) }
         )
       ),
-    60_000
+    180_000
   )
 })
 
