@@ -55,7 +55,9 @@ export type RunOpened = typeof RunOpened.Type
 /** Payload of `completed failed dropped interrupted killed`. */
 export const RunEnded = Schema.Struct({
   exitCode: Schema.Int,
-  reason: Schema.String
+  reason: Schema.String,
+  /** Of a `failed`: what the round that failed had taken. */
+  ...RoundCost
 })
 export type RunEnded = typeof RunEnded.Type
 
@@ -91,7 +93,9 @@ export const PauseRecorded = Schema.Struct({
   by: PauseCause,
   reason: Schema.String,
   /** Rounds recorded by then. By `budget`: what they took counts no more once it goes on. */
-  rounds: Schema.optionalKey(Schema.Int)
+  rounds: Schema.optionalKey(Schema.Int),
+  /** By `failure`: what the round that failed had taken. */
+  ...RoundCost
 })
 export type PauseRecorded = typeof PauseRecorded.Type
 

@@ -41,7 +41,8 @@ export const RoundOutcome = Schema.TaggedUnion({
   /** The moderator named a role, but `maxRounds` rounds were spoken: none was run. */
   Exhausted: {},
   Waits: { role: Schema.String, request: WaitRequest, version: Schema.optionalKey(Schema.NullOr(Schema.String)) },
-  Pauses: { role: Schema.String, reason: Schema.String }
+  /** With what the round had taken until then. */
+  Pauses: { role: Schema.String, reason: Schema.String, ...RoundCost }
 })
 export type RoundOutcome = typeof RoundOutcome.Type
 

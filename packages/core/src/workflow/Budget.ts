@@ -18,9 +18,18 @@ export interface Budget {
 /** Rounds as far as a budget looks at them. */
 type Rounds = ReadonlyArray<{ readonly usage?: Usage.Usage }>
 
-/** Why a thread is over its budget; undefined while it is not. Rounds up to `from` do not count. */
-export const exceeded = (budget: Budget, rounds: Rounds, from = 0): string | undefined => {
-  const spent = Usage.sum(rounds.slice(from).flatMap(({ usage }) => (usage === undefined ? [] : [usage])))
+/**
+ * Why a thread is over its budget; undefined while it is not. Rounds up to `from` do not count; `failed` is
+ * what rounds took that failed since.
+ */
+export const exceeded = (
+  budget: Budget,
+  rounds: Rounds,
+  from = 0,
+  failed: ReadonlyArray<Usage.Usage> = []
+): string | undefined => {
+  const told = rounds.slice(from).flatMap(({ usage }) => (usage === undefined ? [] : [usage]))
+  const spent = Usage.sum([...told, ...failed])
   const tokens = Usage.tokens(spent)
   if (budget.tokens !== null && tokens >= budget.tokens) {
     return `it has taken ${tokens} tokens of the ${budget.tokens} in its budget`

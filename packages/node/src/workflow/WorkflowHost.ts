@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function* (
     const outcome: RoundOutcome = yield* Effect.catchCause(spoken, (cause): Effect.Effect<RoundOutcome, RoleFailed> => {
       const error = Cause.squash(cause)
       return isPause(error)
-        ? Effect.succeed({ _tag: "Pauses", role: name, reason: error.reason })
+        ? Effect.map(meter.cost, (cost) => ({ _tag: "Pauses", role: name, reason: error.reason, ...cost }) as const)
         : Effect.flatMap(meter.cost, (cost) => Effect.fail(new RoleFailed({ role: name, ...describe(cause), ...cost })))
     })
     return outcome._tag === "Spoke" ? { ...outcome, ...(yield* meter.cost) } : outcome

@@ -220,7 +220,7 @@ describe("WorkflowHost", () => {
       const { on, ready, round } = yield* host(
         single(`Role.make(() => Effect.fail(new Role.PauseThread({ reason: "the budget is spent" })))`)
       )
-      expect(yield* round()).toEqual({ _tag: "Pauses", role: "r", reason: "the budget is spent" })
+      expect(yield* round()).toMatchObject({ _tag: "Pauses", role: "r", reason: "the budget is spent" })
       expect(yield* Effect.flip(on("v0"))).toMatchObject({ _tag: "CodeChanged", expected: "v0", found: ready.version })
       expect((yield* on(ready.version ?? ""))._tag).toBe("Pauses")
     })

@@ -18,6 +18,9 @@ import type {
 } from "@nerve/core/domain/RunProjection"
 import type { ThreadOutcome } from "./ThreadLoop.ts"
 
+/** What a round that failed had taken. */
+export type Cost = Pick<RoundRecorded, "durationMs" | "usage">
+
 /** Ends that are written with an exit code and a reason. */
 export type EndStatus = Exclude<RunStatus, "queued" | "started" | "crashed">
 
@@ -68,8 +71,13 @@ export const crashed = (threadId: ThreadId, reason: string, final: boolean): Log
   entry("crashed", threadId, { reason, final })
 
 /** The run is over. */
-export const ended = (threadId: ThreadId, status: EndStatus, exitCode: number, reason: string): LogInput =>
-  entry(status, threadId, { exitCode, reason })
+export const ended = (
+  threadId: ThreadId,
+  status: EndStatus,
+  exitCode: number,
+  reason: string,
+  cost: Cost = {}
+): LogInput => entry(status, threadId, { exitCode, reason, ...cost })
 
 /** The end that an outcome is; none for a thread that goes on later. */
 export const ofOutcome = (threadId: ThreadId, outcome: ThreadOutcome): LogInput | undefined => {
@@ -84,7 +92,7 @@ export const ofOutcome = (threadId: ThreadId, outcome: ThreadOutcome): LogInput 
         `the moderator had not ended it after ${outcome.maxRounds} rounds, its maximum`
       )
     case "Failed":
-      return ended(threadId, "failed", ExitCode.roleError, outcome.reason)
+      return ended(threadId, "failed", ExitCode.roleError, outcome.reason, outcome.cost)
     case "GivenUp":
       return crashed(threadId, outcome.reason, true)
     case "Interrupted":

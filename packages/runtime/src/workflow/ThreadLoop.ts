@@ -9,13 +9,14 @@
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { PauseCause, ThreadMessage, ThreadStart } from "@nerve/core/domain/Thread"
 import type { OnChange } from "@nerve/core/config/NerveConfig"
-import { PauseRecorded, RoundRecorded } from "@nerve/core/domain/RunProjection"
+import { PauseRecorded, RoundRecorded, RunEnded } from "@nerve/core/domain/RunProjection"
 import { maxLength } from "@nerve/core/wire/Frame"
 import type { RoundOutcome, WaitRequest, WorkflowRpcs } from "@nerve/core/wire/WorkflowRpcs"
 import * as Budget from "@nerve/core/workflow/Budget"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
@@ -32,7 +33,7 @@ export type ThreadOutcome =
   | { readonly _tag: "Completed" }
   | { readonly _tag: "RoundsExhausted"; readonly maxRounds: number }
   /** A role or the moderator failed, or the workflow does not load. */
-  | { readonly _tag: "Failed"; readonly reason: string }
+  | { readonly _tag: "Failed"; readonly reason: string; readonly cost?: RunLog.Cost }
   /** The respawn policy gave the worker up. */
   | { readonly _tag: "GivenUp"; readonly reason: string }
   /** Its code changed, and the workflow's policy is to end who began on the old one. */
@@ -46,7 +47,13 @@ export type ThreadOutcome =
       readonly version: string | null
     }
   /** It holds still until somebody resumes it. */
-  | { readonly _tag: "Pauses"; readonly by: PauseCause; readonly reason: string; readonly rounds?: number }
+  | {
+      readonly _tag: "Pauses"
+      readonly by: PauseCause
+      readonly reason: string
+      readonly rounds?: number
+      readonly cost?: RunLog.Cost
+    }
   /** It was asked to hold still, and does from here on; that is in the log already. */
   | { readonly _tag: "Halted" }
   /** The worker was stopped under the round: the run is not over, it goes on in the next worker. */
@@ -61,6 +68,9 @@ export interface Options {
   /** What a thread of the workflow may take before it pauses; no bound unless told. */
   readonly budget?: (workflow: WorkflowName) => Budget.Budget | null
 }
+
+/** Of each kind that a budget looks back at: who retries more often has other worries. */
+const MOST_FAILURES = 1_000
 
 /** Between two tries when the worker's mailbox is full. */
 const mailboxRetry = Schedule.spaced("1 second")
@@ -78,15 +88,23 @@ export const make = Effect.fnUntraced(function* (
     return { ...recorded, round, timestamp: entry.timestamp } satisfies ThreadMessage
   })
 
-  /** Rounds that count no more for the budget: a thread that was paused by it and goes on was told to. */
-  const roundsPaidFor = Effect.fnUntraced(function* (threadId: ThreadId) {
-    const pauses = yield* untilStored(
-      store.query({ source: "workflow", type: "paused", refId: threadId, order: "desc", archived: false })
+  /**
+   * From which round on a budget counts, and what failed since: a thread that was paused by it and goes on
+   * was told to.
+   */
+  const counted = Effect.fnUntraced(function* (threadId: ThreadId) {
+    const latest = (type: string) =>
+      untilStored(store.query({ source: "workflow", type, refId: threadId, order: "desc", limit: MOST_FAILURES }))
+    const pauses = (yield* latest("paused")).flatMap(({ id, payload }) =>
+      Option.match(decodePause(payload), { onNone: () => [], onSome: (pause) => [{ id, ...pause }] })
     )
-    const last = pauses
-      .map((entry) => decodePause(entry.payload))
-      .find((pause) => pause._tag === "Some" && pause.value.by === "budget")
-    return last?._tag === "Some" ? (last.value.rounds ?? 0) : 0
+    const last = pauses.find(({ by }) => by === "budget")
+    const ends = (yield* latest("failed")).flatMap(({ id, payload }) =>
+      Option.match(decodeEnded(payload), { onNone: () => [], onSome: (end) => [{ id, ...end }] })
+    )
+    const since = last?.id ?? 0
+    const failed = [...pauses, ...ends].flatMap(({ id, usage }) => (id > since && usage !== undefined ? [usage] : []))
+    return { from: last?.rounds ?? 0, failed }
   })
 
   const converse = Effect.fnUntraced(function* (
@@ -97,13 +115,13 @@ export const make = Effect.fnUntraced(function* (
     const { threadId } = start
     const worker = yield* options.client(start.workflow)
     const steps = [...(yield* untilStored(store.messages(threadId)))]
-    let paidFor: number | undefined
+    let since: Effect.Success<ReturnType<typeof counted>> | undefined
     let version = pinned
     for (;;) {
       if (options.halted?.(threadId) === true) return { _tag: "Halted" }
       const budget = options.budget?.(start.workflow) ?? null
-      if (budget !== null) paidFor ??= yield* roundsPaidFor(threadId)
-      const over = budget === null ? undefined : Budget.exceeded(budget, steps, paidFor)
+      if (budget !== null) since ??= yield* counted(threadId)
+      const over = budget === null ? undefined : Budget.exceeded(budget, steps, since?.from, since?.failed)
       if (over !== undefined) return { _tag: "Pauses", by: "budget", reason: over, rounds: steps.length }
       const answer = yield* ask(worker, start, steps, version)
       switch (answer._tag) {
@@ -124,7 +142,12 @@ export const make = Effect.fnUntraced(function* (
             version: answer.version ?? null
           }
         case "Pauses":
-          return { _tag: "Pauses", by: "failure", reason: `role ${answer.role}: ${answer.reason}` }
+          return {
+            _tag: "Pauses",
+            by: "failure",
+            reason: `role ${answer.role}: ${answer.reason}`,
+            cost: costOf(answer)
+          }
         case "CodeChanged": {
           const outcome = changed(options.onChange?.(start.workflow) ?? "finish-on-old", answer.reason)
           if (outcome !== undefined) return outcome
@@ -169,6 +192,7 @@ const changed = (policy: OnChange, reason: string): ThreadOutcome | undefined =>
 }
 
 const decodePause = Schema.decodeUnknownOption(PauseRecorded)
+const decodeEnded = Schema.decodeUnknownOption(RunEnded)
 const decodeRecorded = Schema.decodeUnknownEffect(RoundRecorded)
 
 /** What became of a request for a round. */
@@ -198,12 +222,20 @@ const outgrown =
   `the conversation has outgrown the ${maxLength / 1024 / 1024} MB that a round can be sent: ` +
   "have roles write large things to files and answer their names, and fork it from an earlier round"
 
-const failed = (reason: string): Answer => ({ _tag: "Over", outcome: { _tag: "Failed", reason } })
+const failed = (reason: string, cost?: RunLog.Cost): Answer => ({
+  _tag: "Over",
+  outcome: { _tag: "Failed", reason, ...(cost === undefined ? {} : { cost }) }
+})
+
+const costOf = ({ durationMs, usage }: RunLog.Cost): RunLog.Cost => ({
+  ...(durationMs === undefined ? {} : { durationMs }),
+  ...(usage === undefined ? {} : { usage })
+})
 
 const judge = (error: RoundError): Answer => {
   switch (error._tag) {
     case "RoleFailed":
-      return failed(`role ${error.role}: ${error.message}`)
+      return failed(`role ${error.role}: ${error.message}`, costOf(error))
     case "ModeratorFailed":
       return failed(`the moderator failed: ${error.message}`)
     case "CodeChanged":

@@ -228,6 +228,35 @@ describe("retrying", () => {
     })
   )
 
+  it.effect("counts what failed rounds took: it is in the log, and held against the budget", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      const usage = { calls: 3, inputTokens: 50, outputTokens: 10, costUsd: null }
+      world.script = ({ steps }) =>
+        steps.length === 0
+          ? Effect.succeed(spoke("one"))
+          : Effect.fail(new RoleFailed({ role: "r", message: "no", stack: null, durationMs: 7, usage }))
+      const { manager, trigger } = yield* world.daemon(configOf({ budget: { tokens: 100, costUsd: null } }))
+      const id = yield* trigger("a")
+      const failed = yield* world.logged(id, "failed")
+      expect(failed.payload).toMatchObject({ exitCode: 1, durationMs: 7, usage })
+      yield* manager.ended(id)
+      yield* manager.control.retry(id)
+      yield* manager.ended(id)
+      // Twice 60 of 100.
+      yield* manager.control.retry(id)
+      const paused = yield* world.logged(id, "paused")
+      expect(paused.payload).toMatchObject({
+        by: "budget",
+        reason: "it has taken 120 tokens of the 100 in its budget"
+      })
+      expect(world.asked.length).toBe(3)
+      yield* manager.awaitIdle
+      yield* manager.control.resume(id, false)
+      expect(yield* manager.ended(id)).toMatchObject({ status: "failed", reason: "role r: no" })
+    })
+  )
+
   it.effect("asks for more rounds when they have run out", () =>
     Effect.gen(function* () {
       const world = yield* World.make

@@ -64,14 +64,14 @@ export const make = (lane: Options): LanePauses => {
   /** The thread's own reason to hold still. */
   const holdStill = Effect.fnUntraced(function* (
     threadId: ThreadId,
-    { by, reason, rounds }: Extract<ThreadOutcome, { readonly _tag: "Pauses" }>
+    { by, cost, reason, rounds }: Extract<ThreadOutcome, { readonly _tag: "Pauses" }>
   ) {
     const thread = lane.threads.get(threadId)
     if (thread === undefined || thread.end !== undefined) return
     yield* lane.change(
       { _tag: "Parked", id: threadId },
       {
-        first: [RunLog.paused(threadId, { by, reason, ...(rounds === undefined ? {} : { rounds }) })],
+        first: [RunLog.paused(threadId, { by, reason, ...(rounds === undefined ? {} : { rounds }), ...cost })],
         once: () => {
           thread.paused = { by, reason }
         }
