@@ -4,11 +4,26 @@
  * is gone. A full disk is a small file system in memory, which only root may mount; elsewhere that part is
  * skipped, and said so.
  */
-import { execFileSync, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, unlinkSync, writeFileSync } from "node:fs"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import { defaultPolicy } from "@nerve/runtime/log/Archive"
 import * as BallastFile from "@nerve/node/sqlite/BallastFile"
@@ -17,7 +32,7 @@ import { LogStore } from "@nerve/runtime/log/LogStore"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { ended, message, opened, signal } from "../../../runtime/test/log/LogStoreSuite.ts"
-import { all, DAY, newFile, withStores } from "./support.ts"
+import { all, DAY, folder, newFile, withStores } from "./support.ts"
 
 /** A file system of 4 MiB; undefined where none can be mounted. */
 const mounted = (): string | undefined => {
@@ -192,7 +207,60 @@ describe.skipIf(!canMount)("ballast", () => {
   )
 })
 
+/** A process that may write only what is given to it; asks it to append, and takes the rights away or gives them. */
+const powerless = (path: string, file: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const fixture = fileURLToPath(new URL("./readOnly.fixture.ts", import.meta.url))
+      const child = spawn(process.execPath, [fixture, file], { stdio: ["pipe", "pipe", "inherit"] })
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+      const isRoot = process.getuid?.() === 0
+      /** Root's rights are another user's; any other user's go by the mode. */
+      const allow = (may: boolean) => {
+        for (const name of [path, ...readdirSync(path).map((name) => join(path, name))]) {
+          if (isRoot) chownSync(name, may ? 65_534 : 0, may ? 65_534 : 0)
+          else chmodSync(name, (may ? 0o600 : 0o400) | (name === path ? 0o111 : 0))
+          if (isRoot && name === path) chmodSync(name, 0o755)
+        }
+      }
+      const ask = Effect.promise(async (): Promise<unknown> => {
+        child.stdin.write("append\n")
+        return JSON.parse(String((await lines.next()).value))
+      })
+      return { child, allow, ask }
+    }),
+    ({ allow, child }) =>
+      Effect.promise(async () => {
+        allow(true)
+        if (child.exitCode !== null) return
+        const gone = once(child, "exit")
+        child.kill()
+        await gone
+      })
+  )
+
 describe("a file that may not be written for a while", () => {
+  it.live("because another user has taken the right away: says so, and is written when it is back", () =>
+    Effect.gen(function* () {
+      const path = yield* folder
+      const file = join(path, "log.db")
+      yield* withStores(file, (store) => store.append(signal("cpu")))
+      const { allow, ask } = yield* powerless(path, file)
+      allow(true)
+      expect(yield* ask).toEqual({ id: 2, problem: null })
+      allow(false)
+      expect(yield* ask).toMatchObject({ _tag: "StoreOpenFailed", reason: "not-permitted" })
+      allow(true)
+      expect(yield* ask).toEqual({ id: 3, problem: null })
+      yield* withStores(file, (store, maintenance) =>
+        Effect.gen(function* () {
+          expect((yield* all(store)).map(({ id }) => id)).toEqual([1, 2, 3])
+          expect((yield* maintenance.verify).problems).toEqual([])
+        })
+      )
+    })
+  )
+
   it.effect("fails appends and archive, is read meanwhile, and goes on afterwards", () =>
     Effect.gen(function* () {
       const file = yield* newFile
