@@ -203,7 +203,9 @@ export const make = Effect.fnUntraced(function* (
         const began = now()
         const startedAt = wallOf(began)
         sense.lastAt = startedAt
-        const exit = yield* Effect.exit(client.RunCompute({ sense: sense.config.name, recorded: sense.recorded }))
+        const exit = yield* Effect.exit(
+          client.RunCompute({ sense: sense.config.name, recorded: sense.recorded ?? null })
+        )
         feed(sense, { _tag: "ComputeAnswered" })
         const { lines, leftOut: linesLeftOut } = sense.lines
         const { cause, dueAt } = sense

@@ -62,8 +62,8 @@ export interface Sense {
   problem: Problem | null
   /** Its migrations are still being applied. */
   booting: boolean
-  /** Key of its last signal in the log. */
-  recorded: string | null
+  /** Key of its last signal in the log; null when there is none, undefined until that is known. */
+  recorded: string | null | undefined
   /** Milliseconds since the Unix epoch. */
   lastAt: number | null
   computes: number
@@ -104,7 +104,7 @@ export const newSense = (config: SenseConfig, group: Group, now: number, wallOff
   interrupted: false,
   problem: null,
   booting: false,
-  recorded: null,
+  recorded: undefined,
   lastAt: null,
   computes: 0,
   signals: 0,
@@ -128,7 +128,8 @@ export const isComputing = (sense: Sense): boolean => sense.schedule.phase._tag 
 /** Whether there is something to do at its next idle moment. */
 export const isToChange = (sense: Sense): boolean => sense.target !== sense.group || sense.stale !== null
 
-export const canCompute = (sense: Sense): boolean => sense.problem === null && !sense.booting && !isToChange(sense)
+export const canCompute = (sense: Sense): boolean =>
+  sense.problem === null && !sense.booting && sense.recorded !== undefined && !isToChange(sense)
 
 /** Whether a worker that has just died may have died of loading it. */
 export const mayHaveKilled = (sense: Sense, incarnation: number): boolean =>
