@@ -47,6 +47,11 @@ class PipeChannel implements Channel {
   #outgoing = ""
   #sent = 0
   #flushScheduled = false
+  /**
+   * The last chunk brought one frame, and nothing was written at once since: with one call at a time, what follows is
+   * best written at once. With many, writing each for itself would cost more than the calls themselves.
+   */
+  #cameAlone = false
   #full = false
   #drainWaiters: Array<() => void> = []
   /**
@@ -81,7 +86,7 @@ class PipeChannel implements Channel {
 
   readonly isFullUnsafe = (): boolean => this.#full
 
-  readonly sendUnsafe = (frame: unknown): SendResult => {
+  readonly sendUnsafe = (frame: unknown, alone = false): SendResult => {
     if (this.#ended !== undefined) return "ended"
     const text = write(frame)
     if (text === undefined) return "not-json"
@@ -90,7 +95,10 @@ class PipeChannel implements Channel {
     this.#outgoing += `${text}\n`
     this.#sent += text.length
     if (this.#outgoing.length > highWater) this.#full = true
-    if (!this.#flushScheduled) {
+    if (alone && this.#cameAlone && !this.#flushScheduled) {
+      this.#cameAlone = false
+      this.#flush()
+    } else if (!this.#flushScheduled) {
       this.#flushScheduled = true
       setImmediate(this.#flush)
     }
@@ -191,6 +199,7 @@ class PipeChannel implements Channel {
     for (let from = 0; from < text.length;) {
       const end = text.indexOf("\n", from)
       const line = text.slice(from, end === -1 ? text.length : end)
+      this.#cameAlone = from === 0 && end === -1
       from = end === -1 ? text.length : end + 1
       if (line === "") continue
       let frame: unknown

@@ -128,6 +128,36 @@ describe("PipeChannel, what comes", () => {
     assert.deepStrictEqual(written, ["1\n2\n"])
   })
 
+  it("writes at once what stands alone, after a frame that came alone; else the tick gathers", () => {
+    const written: Array<string> = []
+    const input = new Readable({ read() {} })
+    const output = new Writable({ write: (chunk, _encoding, done) => (written.push(String(chunk)), done()) })
+    const channel = PipeChannel.ofStreamsUnsafe(input, output)
+    channel.onFrameUnsafe(() => {})
+    const came = (text: string) => input.emit("data", Buffer.from(text))
+    const send = (n: number, alone: boolean) => {
+      channel.sendUnsafe(n, alone)
+      return written.splice(0).join("")
+    }
+    assert.strictEqual(send(1, true), "", "nothing has come yet")
+    channel.flushUnsafe()
+    written.length = 0
+    came("1\n")
+    assert.strictEqual(send(2, false), "", "others are expected")
+    assert.strictEqual(send(3, true), "", "the tick has begun to gather")
+    channel.flushUnsafe()
+    assert.deepStrictEqual(written.splice(0), ["2\n3\n"])
+    came("1\n")
+    assert.strictEqual(send(4, true), "4\n")
+    assert.strictEqual(send(5, true), "", "one at once for each that came")
+    channel.flushUnsafe()
+    written.length = 0
+    came("1\n2\n")
+    assert.strictEqual(send(6, true), "", "several came")
+    input.destroy()
+    output.destroy()
+  })
+
   it("keeps what comes before there is a receiver, and gives it first", () => {
     const socket = new Socket()
     const channel = PipeChannel.makeUnsafe(socket)

@@ -131,8 +131,8 @@ const defectFrame = (defect: unknown, depth = 0): Frame.DefectFrame =>
 type Answer = Extract<Frame.FromWorker, { readonly t: "done" | "fail" | "die" | "interrupted" | "reject" }>
 
 /** Sends an answer; one that cannot be sent is replaced by one that says so, for every call must be answered. */
-const reply = (channel: Channel, method: string, answer: Answer): void => {
-  const sent = channel.sendUnsafe(answer)
+const reply = (channel: Channel, method: string, answer: Answer, alone = false): void => {
+  const sent = channel.sendUnsafe(answer, alone)
   if (sent === "sent" || sent === "ended") return
   const why = sent === "too-large" ? "is larger than a frame may be" : "is no JSON"
   channel.sendUnsafe(instead(cut(method), why, answer))
@@ -202,7 +202,12 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
       codec.method,
       Exit.isSuccess(encoded)
         ? { t: "done", id, value: encoded.value }
-        : { t: "die", id, defect: defectFrame(`the answer does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`) }
+        : {
+            t: "die",
+            id,
+            defect: defectFrame(`the answer does not fit its Schema: ${rpcCodec.detail(encoded.cause)}`)
+          },
+      running.size === 0
     )
   }
 

@@ -190,7 +190,10 @@ export class CallTable {
     const id = this.#nextId++
     call.id = id
     this.#inFlight.add(id, call)
-    const result = channel.sendUnsafe({ t: "call", id, method: call.method, payload: call.payload })
+    const result = channel.sendUnsafe(
+      { t: "call", id, method: call.method, payload: call.payload },
+      this.#inFlight.size === 1
+    )
     if (result === "sent") return true
     this.#inFlight.delete(id)
     call.id = undefined
