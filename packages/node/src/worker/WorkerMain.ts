@@ -15,11 +15,18 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import { Socket } from "node:net"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
+import { nodeModule } from "./builtins.ts"
 import * as spareFrames from "./spareFrames.ts"
 import * as vitals from "./vitals.ts"
 
 /** After the parent has gone, how long the program may take to give way. */
 const orphanGraceMs = 1000
+
+/** After its start, when a worker keeps what it has compiled: its first calls come before that. */
+const keepCompiledMs = 1000
+
+/** What was compiled is kept by Node when a process exits. One that is killed would leave nothing to the next. */
+const keepCompiled = (): void => void setTimeout(() => nodeModule.flushCompileCache(), keepCompiledMs).unref()
 
 const openChannel = (): Socket => {
   try {
@@ -122,6 +129,7 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
 
   const start = async (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => {
     const program = await loading
+    keepCompiled()
     const { incarnation, key } = init
     const port = { channel: replaying(channel, early), key, incarnation, init: init.init, vitals: vitals.make() }
     const fiber = Effect.runFork(
