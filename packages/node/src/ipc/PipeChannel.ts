@@ -15,6 +15,8 @@ import * as Reading from "./Reading.ts"
 
 const newline = 0x0a
 
+const nothing = Buffer.alloc(0)
+
 /** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
 const highWater = 1024 * 1024
 
@@ -58,7 +60,7 @@ class PipeChannel implements Channel {
    * The beginning of a frame whose end has not come yet, in one buffer that doubles: a list of what came would take
    * hundreds of bytes for each one that a peer sends by itself.
    */
-  #partial = Buffer.alloc(0)
+  #partial = nothing
   #partialLength = 0
   /** Frames that came before there was a receiver. */
   #early: Array<unknown> = []
@@ -147,7 +149,7 @@ class PipeChannel implements Channel {
   #end(end: ChannelEnd): void {
     if (this.#ended !== undefined) return
     this.#ended = end
-    this.#partial = Buffer.alloc(0)
+    this.#partial = nothing
     this.#partialLength = 0
     this.#outgoing = ""
     this.#onDrain()
@@ -164,6 +166,8 @@ class PipeChannel implements Channel {
     const complete = chunk.subarray(0, last)
     const text = this.#partialLength === 0 ? complete.toString() : this.#join(complete)
     if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1))
+    // Of large frames that come one after the other each uses the buffer of the one before; a peer at rest holds none.
+    else this.#partial = nothing
     this.#parse(text)
   }
 
@@ -177,7 +181,6 @@ class PipeChannel implements Channel {
   #join(bytes: Buffer): string {
     this.#append(bytes)
     const text = this.#partial.toString("utf8", 0, this.#partialLength)
-    this.#partial = Buffer.alloc(0)
     this.#partialLength = 0
     return text
   }

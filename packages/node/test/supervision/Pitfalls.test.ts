@@ -230,4 +230,47 @@ describe.concurrent("faults that supervisors on Node have had", () => {
       assert.include(unnamed.of("WorkerExited")[0]?.reason, "thrown by worker")
     })
   )
+
+  live(
+    "a worker that is not read, for its consumer is behind, is read to its last line when it exits",
+    Effect.gen(function* () {
+      const exited = Latch.makeUnsafe(false)
+      const lines: Array<string> = []
+      const { runtime } = yield* make(() => strange("talkative"), {
+        onEvent: (event) =>
+          Effect.suspend(() => {
+            if (event._tag === "WorkerExited") exited.openUnsafe()
+            if (event._tag !== "WorkerOutput") return Effect.void
+            lines.push(event.line)
+            return exited.await
+          })
+      })
+      yield* Effect.exit(runtime.start("a"))
+      // Of 3000 it is paused after 1024; all of them fit into the pipe and into what may wait.
+      yield* until(
+        "the last line",
+        Effect.sync(() => lines.length === 3000)
+      )
+      assert.deepStrictEqual(
+        lines,
+        Array.from({ length: 3000 }, (_, n) => `line ${n}`)
+      )
+    })
+  )
+
+  live(
+    "a consumer that takes nothing keeps back no answer, and is no reason to take a worker for hung",
+    Effect.gen(function* () {
+      const open = Latch.makeUnsafe(false)
+      const { a, of } = yield* make(() => echo, {
+        heartbeat: { interval: "50 millis", timeout: "30 seconds" },
+        onEvent: (event) => (event._tag === "WorkerOutput" ? open.await : Effect.void)
+      })
+      const line = `{"t":"log","level":"INFO","message":"m","fields":{}}\n`
+      yield* a.WriteRaw({ text: line, times: 5000 })
+      assert.strictEqual(yield* a.Echo({ text: "behind 5000 lines" }), "behind 5000 lines")
+      open.openUnsafe()
+      assert.lengthOf(of("WorkerExited"), 0)
+    })
+  )
 })

@@ -1,6 +1,7 @@
 /**
  * Workers as they should not be: `mute` prints its pid and is never ready, `broken` ends at once, `ghost` is ready, takes
- * its first call, and dies with a child of its own session left that goes on speaking over its channel.
+ * its first call, and dies with a child of its own session left that goes on speaking over its channel; `talkative` prints
+ * 3000 lines and ends.
  */
 import { spawn } from "node:child_process"
 import { writeSync } from "node:fs"
@@ -26,6 +27,7 @@ if (what === "mute") {
   console.log(String(process.pid))
   setInterval(() => {}, 1000)
 } else if (what === "broken") process.exit(1)
+else if (what === "talkative") writeSync(1, Array.from({ length: 3000 }, (_, n) => `line ${n}\n`).join(""))
 else if (what === "ghost") {
   writeSync(3, '{"t":"ready","v":1}\n')
   const socket = new Socket({ fd: 3 })
