@@ -15,7 +15,12 @@ import * as Reading from "./Reading.ts"
 
 const newline = 0x0a
 
-const nothing = Buffer.alloc(0)
+const nothing = Buffer.allocUnsafeSlow(0)
+
+/** Frees its memory at once. Garbage of megabytes would wait for a collection that only looks at small objects. */
+const free = (buffer: Buffer<ArrayBuffer>): void => {
+  if (buffer.length > 0) buffer.buffer.transfer(0)
+}
 
 /** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
 const highWater = 1024 * 1024
@@ -149,8 +154,7 @@ class PipeChannel implements Channel {
   #end(end: ChannelEnd): void {
     if (this.#ended !== undefined) return
     this.#ended = end
-    this.#partial = nothing
-    this.#partialLength = 0
+    this.#forget()
     this.#outgoing = ""
     this.#onDrain()
     this.#listener?.(end)
@@ -167,7 +171,7 @@ class PipeChannel implements Channel {
     const text = this.#partialLength === 0 ? complete.toString() : this.#join(complete)
     if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1))
     // Of large frames that come one after the other each uses the buffer of the one before; a peer at rest holds none.
-    else this.#partial = nothing
+    else this.#forget()
     this.#parse(text)
   }
 
@@ -185,12 +189,19 @@ class PipeChannel implements Channel {
     return text
   }
 
+  #forget(): void {
+    free(this.#partial)
+    this.#partial = nothing
+    this.#partialLength = 0
+  }
+
   #append(bytes: Buffer): void {
     const length = this.#partialLength + bytes.length
     if (length > this.#partial.length) {
       // No larger than a frame may be: what is beyond that ends the channel.
-      const larger = Buffer.allocUnsafe(Math.max(length, Math.min(2 * this.#partial.length, this.#maxLength)))
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, Math.min(2 * this.#partial.length, this.#maxLength)))
       this.#partial.copy(larger, 0, 0, this.#partialLength)
+      free(this.#partial)
       this.#partial = larger
     }
     bytes.copy(this.#partial, this.#partialLength)
