@@ -46,7 +46,7 @@ describe.skipIf(binaries === undefined)("Postgres", () => {
     )
   ).pipe(Layer.provide(Reactivity.layer))
 
-  suite("LogStorePostgres", fresh)
+  suite("LogStorePostgres", fresh, 12)
 
   // With the client's own types, which give a BIGINT as what it is.
   const sqlClient = Layer.effect(

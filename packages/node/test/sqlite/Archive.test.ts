@@ -424,7 +424,7 @@ describe("reading through the archive", () => {
               }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
             )
         ),
-        { numRuns: 25 }
+        { numRuns: 15 }
       )
     )
   )

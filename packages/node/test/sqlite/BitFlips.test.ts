@@ -15,7 +15,7 @@ const random = (seed: number) => {
   }
 }
 
-const images = Number(process.env["NERVE_IMAGES"] ?? 30)
+const images = Number(process.env["NERVE_IMAGES"] ?? 20)
 
 it.effect(
   "a flipped bit is found by verify, or harmless",

@@ -38,7 +38,7 @@ const folder = Effect.acquireRelease(
 
 const newFile = Effect.map(folder, (path) => join(path, "log.db"))
 
-suite("LogStoreSqlite", Layer.unwrap(Effect.map(newFile, LogStoreSqlite.layer)))
+suite("LogStoreSqlite", Layer.unwrap(Effect.map(newFile, LogStoreSqlite.layer)), 30)
 
 /** Opens the store in `file`, uses it, closes it. */
 const withStore = <A, E>(file: string, use: (store: LogStore["Service"]) => Effect.Effect<A, E>) =>

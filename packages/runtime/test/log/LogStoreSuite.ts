@@ -100,7 +100,7 @@ const projected = (entries: ReadonlyArray<LogEntry>): ReadonlyArray<WorkflowRun>
   return [...runs.values()].sort((a, b) => b.createdId - a.createdId)
 }
 
-export const suite = <E>(name: string, layer: Layer.Layer<LogStore, E>): void => {
+export const suite = <E>(name: string, layer: Layer.Layer<LogStore, E>, runs = 60): void => {
   /** A test with an empty store of its own. */
   const test = (title: string, body: Effect.Effect<void, unknown, LogStore | Scope.Scope>) =>
     it.effect(title, () => Effect.provide(body, layer))
@@ -640,7 +640,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<LogStore, E>): void =>
             expect(yield* store.runs({})).toEqual(materialised)
             expect(yield* store.verify).toBeNull()
           }).pipe(Effect.provide(layer)),
-        { arbitrary: { runs: 60 } }
+        { arbitrary: { runs } }
       )
     })
   })
