@@ -46,6 +46,8 @@ export const flood = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Outcome> {
   const faults: Array<string> = []
   let told = 0
+  /** What still waits to be told is told at once. */
+  let isOver = false
   let calls = 0
   const body = Effect.gen(function* () {
     const runtime = yield* WorkerRuntime.make({
@@ -54,7 +56,7 @@ export const flood = Effect.fnUntraced(function* (options: {
       respawn: RespawnPolicy.never,
       heartbeat: false,
       onEvent: (event: WorkerEvent<string>) =>
-        event._tag === "WorkerOutput"
+        event._tag === "WorkerOutput" && !isOver
           ? Effect.andThen(
               Effect.sleep(slow),
               Effect.sync(() => void told++)
@@ -110,6 +112,7 @@ export const flood = Effect.fnUntraced(function* (options: {
       yield* runtime.evict(kind, StopPolicy.kill)
       options.say(`${kind}: ${JSON.stringify(results[kind])}`)
     }
+    isOver = true
     const { load, loopDelayMs, machineBusy, memory } = watch.figures()
     return {
       quietP99Ms: p99Of(quiet),
