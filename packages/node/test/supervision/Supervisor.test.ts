@@ -14,7 +14,7 @@ import * as ProcessWorker from "@nerve/runtime/supervision/ProcessWorker"
 import type { Spawner } from "@nerve/runtime/supervision/Spawner"
 import * as Supervisor from "@nerve/runtime/supervision/Supervisor"
 import { Effect, Option, Queue, Schedule, type Scope, Stream } from "effect"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -253,7 +253,9 @@ describe("ContainerWorker, against a stand-in engine", () => {
       )
       const containers = () =>
         readdirSync(state)
-          .map((name) => Number(readFileSync(join(state, name), "utf8")))
+          .map((name) => join(state, name))
+          // A container that ends takes its file away.
+          .map((file) => (existsSync(file) ? Number(readFileSync(file, "utf8")) : 0))
           .filter((pid) => pid > 0)
       const lines = yield* listening
       const blueprint = ContainerWorker.make({

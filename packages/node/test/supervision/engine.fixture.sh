@@ -15,6 +15,7 @@ case $1 in
   kill) kill -KILL "$(cat "$ENGINE_STATE/$last")" ;;
   pause) kill -STOP "$(cat "$ENGINE_STATE/$last")" ;;
   unpause) kill -CONT "$(cat "$ENGINE_STATE/$last")" ;;
-  rm) kill -KILL "$(cat "$ENGINE_STATE/$last")" && rm -f "$ENGINE_STATE/$last" ;;
+  # Its process may be gone already, and its client killed before it could remove the file.
+  rm) kill -KILL "$(cat "$ENGINE_STATE/$last")"; rm -f "$ENGINE_STATE/$last" ;;
   *) exit 64 ;;
 esac
