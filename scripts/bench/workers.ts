@@ -133,13 +133,31 @@ const privateMemory = (pool: Pool): Promise<number> | undefined => {
   })
 }
 
-/** Milliseconds from nothing to the first answer; the worker's end is not counted. */
-const cold = async (contender: Contender): Promise<number> => {
+/** The value, or undefined after so many milliseconds: some pools forget a promise when their worker ends early. */
+const within = async <A>(milliseconds: number, promise: Promise<A>): Promise<A | undefined> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), milliseconds)))
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A pool that has not closed by then is left to the end of this process. */
+const closeBound = 5000
+const answerBound = 30_000
+
+/** Milliseconds from nothing to the first answer; the worker's end is not counted. None when no answer comes. */
+const cold = async (contender: Contender): Promise<number | undefined> => {
   const started = performance.now()
   const pool = await contender.open(1)
-  await pool.call("echo", small, 0)
-  const elapsed = performance.now() - started
-  await pool.close()
+  const elapsed = await within(
+    answerBound,
+    pool.call("echo", small, 0).then(() => performance.now() - started)
+  )
+  if (elapsed === undefined) console.error(`cold: ${label(contender)} gave no answer within ${answerBound} ms`)
+  await within(closeBound, pool.close())
   return elapsed
 }
 
@@ -183,7 +201,7 @@ const rowsOf = (
 const warmUps = 2
 
 /** Each round runs all contenders, and whoever goes first changes from round to round. */
-const inTurn = async (measure: (contender: Contender) => Promise<number> | undefined) => {
+const inTurn = async (measure: (contender: Contender) => Promise<number | undefined> | undefined) => {
   const measured = new Map<Contender, Array<number>>()
   for (let round = -warmUps; round < rounds; round++) {
     const order = contenders.map((_, i) => contenders[(i + round + warmUps * contenders.length) % contenders.length])
@@ -220,7 +238,7 @@ for (const workers of [1, 2]) {
     })
     rowsOf(work.name, work.unit, measured).forEach(print)
   }
-  for (const pool of pools.values()) await pool.close()
+  for (const pool of pools.values()) await within(closeBound, pool.close())
 }
 rowsOf("cold", "ms", await inTurn(cold)).forEach(print)
 process.exit(0)
