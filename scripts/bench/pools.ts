@@ -10,9 +10,8 @@ import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect } from "effect"
-import { spawnSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { onOneCore } from "./oneCore.ts"
 import { EchoRpcs } from "./programs/EchoRpcs.ts"
 
 const { values: options } = parseArgs({
@@ -24,18 +23,7 @@ const { values: options } = parseArgs({
   }
 })
 
-if (options["one-core"] && !options.pinned) {
-  const self = [
-    process.execPath,
-    ...process.execArgv,
-    fileURLToPath(import.meta.url),
-    ...process.argv.slice(2),
-    "--pinned"
-  ]
-  const result = spawnSync("taskset", ["-c", "0", ...self], { stdio: "inherit" })
-  if (result.error !== undefined) console.error("taskset was not found: --one-core needs Linux and util-linux")
-  process.exit(result.status ?? 1)
-}
+if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
 
 const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
 const message = { text: "x".repeat(70) }

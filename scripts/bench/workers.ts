@@ -9,14 +9,13 @@
  * `--one-core` pins the parent and all workers to one core (Linux): with two, the kernel's placement
  * alone moves small messages by a factor of three.
  */
-import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import type { Contender, Kind, Message, Pool } from "./Contender.ts"
 import { fork } from "./contenders/fork.ts"
 import { nerve } from "./contenders/nerve.ts"
 import { peers } from "./contenders/peers.ts"
+import { onOneCore } from "./oneCore.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -28,18 +27,7 @@ const { values: options } = parseArgs({
   }
 })
 
-if (options["one-core"] && !options.pinned) {
-  const self = [
-    process.execPath,
-    ...process.execArgv,
-    fileURLToPath(import.meta.url),
-    ...process.argv.slice(2),
-    "--pinned"
-  ]
-  const result = spawnSync("taskset", ["-c", "0", ...self], { stdio: "inherit" })
-  if (result.error !== undefined) console.error("taskset was not found: --one-core needs Linux and util-linux")
-  process.exit(result.status ?? 1)
-}
+if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
 
 const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
 const contenders: ReadonlyArray<Contender> = options["no-peers"] ? [fork, nerve] : [fork, nerve, ...peers]
