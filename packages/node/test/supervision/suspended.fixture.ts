@@ -28,7 +28,7 @@ await Effect.runPromise(
       const runtime = yield* WorkerRuntime.make({
         rpcs: EchoRpcs,
         worker: (_key: string) => WorkerSpec.module(new URL("./echo.worker.ts", import.meta.url)),
-        heartbeat: { interval: "100 millis", timeout: "500 millis" },
+        heartbeat: { interval: "100 millis", timeout: "2 seconds" },
         onEvent: (event) =>
           Effect.sync(() => {
             if (event._tag === "WorkerHung") hung += 1
