@@ -9,26 +9,22 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { given } from "../flags/Given.ts"
 import * as Global from "../flags/Global.ts"
 import * as Time from "../flags/Time.ts"
 import * as History from "../history/History.ts"
 import { latest } from "../history/latest.ts"
 import * as EventPrinter from "../output/EventPrinter.ts"
 
-const filter = (
-  options: {
-    readonly source: Option.Option<LogEntry["source"]>
-    readonly type: Option.Option<string>
-    readonly ref: Option.Option<string>
-    readonly since: Option.Option<Time.Since>
-  },
-  now: number
-): LogQuery => ({
-  ...(Option.isSome(options.source) ? { source: options.source.value } : {}),
-  ...(Option.isSome(options.type) ? { type: options.type.value } : {}),
-  ...(Option.isSome(options.ref) ? { refId: options.ref.value } : {}),
-  ...(Option.isSome(options.since) ? { since: Time.resolveSince(options.since.value, now) } : {})
-})
+interface Filters {
+  readonly source: Option.Option<LogEntry["source"]>
+  readonly type: Option.Option<string>
+  readonly ref: Option.Option<string>
+  readonly since: Option.Option<Time.Since>
+}
+
+const queryOf = ({ ref, since, source, type }: Filters, now: number): LogQuery =>
+  given({ source, type, refId: ref, since: Option.map(since, (since) => Time.resolveSince(since, now)) })
 
 export const logs = Command.make(
   "logs",
@@ -64,7 +60,7 @@ export const logs = Command.make(
   ({ follow, limit, ...filters }) =>
     Effect.gen(function* () {
       const workspace = yield* Global.workspace
-      const query = filter(filters, yield* Clock.currentTimeMillis)
+      const query = queryOf(filters, yield* Clock.currentTimeMillis)
       const print = yield* EventPrinter.make
       if (!follow) {
         const entries = yield* History.use(workspace, (history) => latest(history, query, limit))

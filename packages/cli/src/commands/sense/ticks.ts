@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import * as History from "../../history/History.ts"
@@ -31,7 +32,7 @@ export const ticks = Command.make(
   },
   ({ limit, name, outcome }) =>
     Effect.gen(function* () {
-      const query = { sense: name, ...(Option.isSome(outcome) ? { outcome: outcome.value } : {}) }
+      const query = { sense: name, ...given({ outcome }) }
       const found = yield* History.use(yield* Global.workspace, (history) => latestTicks(history, query, limit))
       if (found.length === 0)
         yield* Output.note(`no ticks of ${name}${Option.isSome(outcome) ? " that came to that" : ""}`)

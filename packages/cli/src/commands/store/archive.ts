@@ -4,7 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import * as Global from "../../flags/Global.ts"
 import { duration } from "../../flags/Time.ts"
 import { show } from "../../output/Show.ts"
@@ -26,10 +26,7 @@ export const archive = Command.make(
   ({ keep, olderThan }) =>
     Effect.gen(function* () {
       const report = yield* Maintenance.use(yield* Global.workspace, (maintenance) =>
-        maintenance.archive({
-          ...(Option.isSome(olderThan) ? { archiveAfterMs: olderThan.value } : {}),
-          ...(Option.isSome(keep) ? { keepMs: keep.value } : {})
-        })
+        maintenance.archive(given({ archiveAfterMs: olderThan, keepMs: keep }))
       )
       return yield* show(report, StoreViews.archive)
     })

@@ -7,7 +7,9 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { userInfo } from "node:os"
+import { given } from "../../flags/Given.ts"
 import { json } from "../../flags/Json.ts"
+import { reason } from "../../flags/Reason.ts"
 import { show } from "../../output/Show.ts"
 import { id, withThread } from "./withThread.ts"
 
@@ -23,11 +25,7 @@ export const answer = Command.make(
     id,
     approve: Flag.Boolean("approve").pipe(Flag.withDescription("Say yes"), Flag.withDefault(false)),
     reject: Flag.Boolean("reject").pipe(Flag.withDescription("Say no"), Flag.withDefault(false)),
-    reason: Flag.String("reason").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("Why; recorded with the answer"),
-      Flag.withDefault("")
-    ),
+    reason: reason("recorded with the answer"),
     answer: json("answer").pipe(
       Flag.withDescription("What the thread asks for besides yes, as JSON; `thread inspect` shows its schema"),
       Flag.optional
@@ -55,7 +53,7 @@ export const answer = Command.make(
           decision: approve ? "approved" : "rejected",
           by: name,
           reason,
-          ...(Option.isSome(answer) ? { answer: answer.value } : {})
+          ...given({ answer })
         })
       )
       return yield* show(run, ({ threadId }) => `${approve ? "approved" : "rejected"}; thread ${threadId} goes on`)

@@ -2,8 +2,8 @@
  * `nerve thread cancel ID [--reason TEXT]`
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { reason } from "../../flags/Reason.ts"
 import { Failed } from "../../output/Failed.ts"
 import { show } from "../../output/Show.ts"
 import { id, withThread } from "./withThread.ts"
@@ -12,11 +12,7 @@ export const cancel = Command.make(
   "cancel",
   {
     id,
-    reason: Flag.String("reason").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("Why; recorded with its end"),
-      Flag.withDefault("")
-    )
+    reason: reason("recorded with its end")
   },
   ({ id, reason }) =>
     Effect.gen(function* () {

@@ -5,7 +5,7 @@ import type { Forked } from "@nerve/core/wire/ControlRpcs"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import { json } from "../../flags/Json.ts"
 import { positive } from "../../flags/Time.ts"
 import { Failed } from "../../output/Failed.ts"
@@ -15,10 +15,6 @@ import { id, withThread } from "./withThread.ts"
 
 const warning = ({ rerun }: Forked): string =>
   `these roles spoke after the fork's point, and their effects may happen again: ${rerun.join(", ")}`
-
-/** The option as a field, or no field. */
-const field = <Name extends string, A>(name: Name, value: Option.Option<A>): { readonly [N in Name]?: A } =>
-  Option.isSome(value) ? ({ [name]: value.value } as { readonly [N in Name]?: A }) : {}
 
 export const fork = Command.make(
   "fork",
@@ -53,14 +49,7 @@ export const fork = Command.make(
   ({ content, id, maxRounds, meta, prompt, round }) =>
     Effect.gen(function* () {
       const forked = yield* withThread(id, (client, threadId) =>
-        client.ForkThread({
-          threadId,
-          ...field("round", round),
-          ...field("content", content),
-          ...field("meta", meta),
-          ...field("prompt", prompt),
-          ...field("maxRounds", maxRounds)
-        })
+        client.ForkThread({ threadId, ...given({ round, content, meta, prompt, maxRounds }) })
       )
       if (forked.rerun.length > 0) yield* Output.note(warning(forked))
       yield* show(forked, ({ status, threadId }) => `thread ${threadId} ${status}`)

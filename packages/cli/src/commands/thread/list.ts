@@ -5,7 +5,7 @@ import { RunStatus } from "@nerve/core/domain/Thread"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import * as History from "../../history/History.ts"
@@ -34,9 +34,7 @@ export const list = Command.make(
     Effect.gen(function* () {
       const query: History.ThreadQuery = {
         limit,
-        ...(Option.isSome(workflow) ? { workflow: workflow.value } : {}),
-        ...(Option.isSome(status) ? { status: status.value } : {}),
-        ...(Option.isSome(phase) ? { phase: phase.value } : {})
+        ...given({ workflow, status, phase })
       }
       const runs = yield* History.use(yield* Global.workspace, (history) => history.threads(query))
       return yield* show(runs, Views.threads)

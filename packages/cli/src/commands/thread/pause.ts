@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { reason } from "../../flags/Reason.ts"
 import { show } from "../../output/Show.ts"
 import { id, withThread } from "./withThread.ts"
 
@@ -11,11 +12,7 @@ export const pause = Command.make(
   "pause",
   {
     id,
-    reason: Flag.String("reason").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("Why; shown to whoever asks"),
-      Flag.withDefault("")
-    )
+    reason: reason("shown to whoever asks")
   },
   ({ id, reason }) =>
     Effect.gen(function* () {

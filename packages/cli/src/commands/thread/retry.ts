@@ -4,7 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import { positive } from "../../flags/Time.ts"
 import { show } from "../../output/Show.ts"
 import { id, withThread } from "./withThread.ts"
@@ -20,9 +20,7 @@ export const retry = Command.make(
   },
   ({ id, maxRounds }) =>
     Effect.gen(function* () {
-      const run = yield* withThread(id, (client, threadId) =>
-        client.RetryThread({ threadId, ...(Option.isSome(maxRounds) ? { maxRounds: maxRounds.value } : {}) })
-      )
+      const run = yield* withThread(id, (client, threadId) => client.RetryThread({ threadId, ...given({ maxRounds }) }))
       return yield* show(
         run,
         ({ rounds, status, threadId }) => `thread ${threadId} ${status}, goes on after round ${rounds}`

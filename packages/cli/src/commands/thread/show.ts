@@ -1,7 +1,6 @@
 /**
  * `nerve thread show ID`
  */
-import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Rounds from "../../flags/Rounds.ts"
@@ -11,11 +10,12 @@ import * as History from "../../history/History.ts"
 import { roundsOf } from "../../history/roundsOf.ts"
 import { show as showValue } from "../../output/Show.ts"
 import * as Views from "../../render/Views.ts"
+import { id } from "./withThread.ts"
 
 export const show = Command.make(
   "show",
   {
-    id: Argument.String("id").pipe(Argument.withDescription("Id of the thread, or a unique beginning of it")),
+    id,
     ...Rounds.flags
   },
   ({ id, ...given }) =>

@@ -4,9 +4,9 @@
 import * as ControlClient from "@nerve/node/control/ControlClient"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Global from "../../flags/Global.ts"
+import { reason } from "../../flags/Reason.ts"
 import { show } from "../../output/Show.ts"
 
 const name = Argument.String("name").pipe(Argument.withDescription("Name of the workflow"))
@@ -15,11 +15,7 @@ export const pause = Command.make(
   "pause",
   {
     name,
-    reason: Flag.String("reason").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("Why; shown to whoever asks"),
-      Flag.withDefault("")
-    )
+    reason: reason("shown to whoever asks")
   },
   ({ name, reason }) =>
     Effect.gen(function* () {

@@ -7,7 +7,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { given } from "../../flags/Given.ts"
 import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import { Failed } from "../../output/Failed.ts"
@@ -69,9 +69,7 @@ export const trigger = Command.make(
         workflow: name,
         prompt,
         dryRun,
-        ...(Option.isSome(maxRounds) ? { maxRounds: maxRounds.value } : {}),
-        ...(Option.isSome(key) ? { key: key.value } : {}),
-        ...(Option.isSome(priority) ? { priority: priority.value } : {})
+        ...given({ maxRounds, key, priority })
       }
       yield* ControlClient.use(yield* Global.workspace, (client) =>
         Effect.gen(function* () {
