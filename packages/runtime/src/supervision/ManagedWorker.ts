@@ -1,57 +1,44 @@
 /**
- * One key's worker: the effectful shell around `WorkerMachine`. It owns the process, the channel, the
- * timers and the calls of that key, and nothing else.
+ * One key's worker: the effectful shell around `WorkerMachine`. It owns the process, the channel and the
+ * calls of that key, and has its health, its stop ladder and its respawning beside it.
  *
  * One fiber takes inputs from an inbox, decides, and carries the actions out in order. What takes time
  * (an incarnation, a delay, the stop ladder) runs in fibers of its own that report back as inputs. So
  * nothing here waits while holding anything, and every input is handled in the order it came.
  */
 import type { WorkerStateName } from "@nerve/core/wire/ControlRpcs"
-import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import type * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
-import * as Heartbeat from "@nerve/core/supervision/Heartbeat"
+import type * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as WorkerMachine from "@nerve/core/supervision/WorkerMachine"
 import { type ExitCause, format, type WorkerExit } from "@nerve/core/domain/WorkerExit"
 import * as Frame from "@nerve/core/wire/Frame"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberHandle from "effect/FiberHandle"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
-import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { handoverText } from "@nerve/core/supervision/LifecycleState"
 import type { ChannelEnd } from "../ipc/Channel.ts"
 import { CallTable } from "./CallTable.ts"
-import * as memoryWatch from "./internal/memoryWatch.ts"
+import * as health from "./internal/health.ts"
+import * as incarnations from "./internal/incarnation.ts"
+import type * as memoryWatch from "./internal/memoryWatch.ts"
 import type { Source } from "./internal/outputQueue.ts"
-import * as pulse from "./internal/pulse.ts"
+import * as readyTimeout from "./internal/readyTimeout.ts"
+import * as respawning from "./internal/respawning.ts"
+import * as stopLadder from "./internal/stopLadder.ts"
+import * as waiters from "./internal/waiters.ts"
 import { handoverEnvironment, newResumeId } from "./Lifecycle.ts"
 import type { Child, Spawner } from "./Spawner.ts"
 import { RespawnLimitReached, WorkerDied, WorkerStopped } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
+import { stateName, type WorkerInfo } from "./WorkerInfo.ts"
 import type { WorkerMetrics } from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
-
-/** What is known of one key. */
-export interface WorkerInfo {
-  readonly state: WorkerStateName
-  /** Null unless a process lives. */
-  readonly pid: number | null
-  /** 0 when it was never started. */
-  readonly incarnation: number
-  /** Crashes since the first start or the last reset. */
-  readonly crashes: number
-  /** The last 2048 characters of what the present or last incarnation wrote to stderr. */
-  readonly stderrTail: string
-  /** How long its event loop was held up at the last heartbeat, in milliseconds; null before the first. */
-  readonly loopDelayMs: number | null
-  /** Its resident memory in bytes, when that was last told or looked at; null before. */
-  readonly memoryBytes: number | null
-}
 
 export interface Options<K> {
   readonly key: K
@@ -101,52 +88,7 @@ const stderrTailLength = 2048
 /** After a worker has closed its channel, how long it may take to exit before it is killed. */
 const channelClosedGraceMs = 1000
 
-/** The output of an incarnation. While it is paused nothing is heard of it, and that is not its fault. */
-interface OutputSource extends Source {
-  isPaused: boolean
-}
-
-/** The present incarnation, as far as it has come. */
-interface Incarnation {
-  readonly number: number
-  readonly child: Child
-  readonly source: OutputSource
-  channelAlive: boolean
-  /** Open once it has said `ready`. */
-  readonly greeting: Latch.Latch
-  greeted: boolean
-  /** What it reported with its `ready`. */
-  info: Schema.Json
-  /** Told of its signs of life, once it is ready, where it answers pings. */
-  pulse: pulse.Pulse | undefined
-  loopDelayMs: number | null
-  memoryBytes: number | null
-}
-
-/** The stop ladder that an incarnation is being taken down. */
-interface RunningLadder {
-  readonly incarnation: number
-  readonly policy: StopPolicy.StopPolicy
-}
-
-type Waiters<E> = Set<Deferred.Deferred<void, E>>
-
-const stateName = (state: WorkerMachine.WorkerState): WorkerStateName => {
-  switch (state._tag) {
-    case "Stopped":
-      return "stopped"
-    case "Starting":
-      return "starting"
-    case "Ready":
-      return "ready"
-    case "Draining":
-      return "draining"
-    case "Backoff":
-      return "backoff"
-    case "GivenUp":
-      return "given-up"
-  }
-}
+type Incarnation = incarnations.Incarnation
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
@@ -169,40 +111,18 @@ export const make = Effect.fnUntraced(function* <K>(
 
   let machine = WorkerMachine.initial
   let current: Incarnation | undefined
-  let decidePolicy = yield* RespawnPolicy.toDecide(options.respawn)
   let stopPolicy = options.stop
   let stderrTail = ""
-  /** How far down the stop ladder the present incarnation is; names the reason of its exit. */
-  let ladderStep: string | undefined
-  let runningLadder: RunningLadder | undefined
   /** A demand is in the inbox: one is enough for all calls that wait. */
   let demanded = false
   /** Told to stop for good. */
   let stopped = false
   /** Its scope has closed: nobody takes from the inbox any more. */
   let over = false
-  const readyWaiters: Waiters<RespawnLimitReached | WorkerStopped> = new Set()
-  const stopWaiters: Waiters<never> = new Set()
-  const drainWaiters: Waiters<never> = new Set()
-  const resetWaiters: Waiters<never> = new Set()
-
-  const settle = <E>(waiters: Waiters<E>, exit: Effect.Effect<void, E>) => {
-    const all = [...waiters]
-    waiters.clear()
-    for (const waiter of all) Deferred.doneUnsafe(waiter, exit)
-  }
-
-  /** Posts the input and waits to be settled. */
-  const ask = <E>(waiters: Waiters<E>, input: () => void): Effect.Effect<void, E> =>
-    Effect.suspend(() => {
-      const waiter = Deferred.makeUnsafe<void, E>()
-      waiters.add(waiter)
-      input()
-      return Effect.ensuring(
-        Deferred.await(waiter),
-        Effect.sync(() => waiters.delete(waiter))
-      )
-    })
+  const ready = waiters.make<RespawnLimitReached | WorkerStopped>()
+  const stops = waiters.make()
+  const drains = waiters.make()
+  const resets = waiters.make()
 
   /** The state that the metrics have it in; none before the first input, nor after the end. */
   let meteredAs: WorkerStateName | null = null
@@ -221,15 +141,28 @@ export const make = Effect.fnUntraced(function* <K>(
       calls.refuse(stoppedError())
       calls.failInFlight(stoppedError())
       calls.failWaiting(stoppedError())
-      settle(readyWaiters, Effect.fail(stoppedError()))
-      for (const waiters of [stopWaiters, drainWaiters, resetWaiters]) settle(waiters, Effect.void)
+      ready.settle(Effect.fail(stoppedError()))
+      for (const waiting of [stops, drains, resets]) waiting.settle(Effect.void)
     })
   )
 
-  const idle = Latch.makeUnsafe(true)
-  const incarnations = yield* FiberHandle.make()
-  const ladder = yield* FiberHandle.make()
-  const delay = yield* FiberHandle.make()
+  const life = yield* FiberHandle.make()
+  const ladder = yield* stopLadder.make({
+    current: () => current,
+    policy: () => stopPolicy,
+    inFlight: () => calls.inFlight,
+    begun: (incarnation) => post({ _tag: "LadderBegun", incarnation })
+  })
+  const respawn = yield* respawning.make({
+    policy: options.respawn,
+    shouldRespawn: options.shouldRespawn,
+    now: monotonicMs,
+    scheduled: (delayMs) => {
+      options.metrics.respawn()
+      return options.emit({ _tag: "RespawnScheduled", key, delayMs, crashes: machine.crashes })
+    },
+    post
+  })
   /** Open when calls wait that a full channel has left behind. */
   const behind = Latch.makeUnsafe(false)
 
@@ -250,8 +183,22 @@ export const make = Effect.fnUntraced(function* <K>(
     onIdle: () => {
       // Where a call excuses silence, what follows it is counted from its end.
       if (options.heartbeat?.while === "idle") current?.pulse?.heard()
-      idle.openUnsafe()
+      ladder.idle()
     }
+  })
+
+  const { pulseOf, watch } = health.make<K>({
+    key,
+    heartbeat: options.heartbeat,
+    memory: options.memory,
+    onMemoryHigh: options.onMemoryHigh,
+    metrics: options.metrics,
+    emit: options.emit,
+    now: monotonicMs,
+    state: () => machine.state,
+    hasCalls: () => calls.inFlight > 0,
+    drain: () => post({ _tag: "DrainAsked" }),
+    kill: (incarnation, doom) => post({ _tag: "KillAsked", incarnation, doom })
   })
 
   // --- one incarnation: spawn, handshake, serve, exit -------------------------------------------
@@ -327,85 +274,12 @@ export const make = Effect.fnUntraced(function* <K>(
   const kill = (incarnation: number, cause: ExitCause, reason: string) =>
     post({ _tag: "KillAsked", incarnation, doom: { cause, reason } })
 
-  // --- whether it still works ----------------------------------------------------------------------
-
-  const pulseOf = (incarnation: Incarnation): pulse.Pulse | undefined => {
-    const { heartbeat } = options
-    if (heartbeat === undefined) return undefined
-    return pulse.make({
-      settings: heartbeat,
-      now: monotonicMs,
-      ask: (n) => void incarnation.child.channel.sendUnsafe({ t: "ping", n }),
-      isExcused: () =>
-        isStopping() || incarnation.source.isPaused || (heartbeat.while === "idle" && calls.inFlight > 0),
-      hung: (silentMs) => hung(incarnation, silentMs),
-      measured: (delayMs, memory) => {
-        incarnation.loopDelayMs = delayMs
-        incarnation.memoryBytes = memory ?? incarnation.memoryBytes
-        options.metrics.loopDelayMs(delayMs)
-      }
-    })
-  }
-
-  const watchMemory = (incarnation: Incarnation, limits: memoryWatch.Limits): Effect.Effect<never> => {
-    const { child, number } = incarnation
-    const told = Effect.suspend(() =>
-      incarnation.memoryBytes === null ? Effect.fail("it does not tell") : Effect.succeed(incarnation.memoryBytes)
-    )
-    const looked = Effect.suspend(() => limits.rss?.(child.pid) ?? child.memory ?? told)
-    const read = Effect.catch(looked, () => told)
-    return memoryWatch.watch({
-      limits,
-      read: Effect.tap(read, (bytes) =>
-        Effect.sync(() => {
-          incarnation.memoryBytes = bytes
-        })
-      ),
-      high: (limit, bytes) => memoryHigh(number, limit, bytes)
-    })
-  }
-
-  const memoryHigh = Effect.fnUntraced(function* (incarnation: number, limit: "soft" | "hard", bytes: number) {
-    // What drains or is told to die already is on its way out.
-    if (machine.state._tag !== "Ready" || machine.state.doomed !== null) return
-    if (limit === "soft" && options.onMemoryHigh !== undefined) return options.onMemoryHigh()
-    yield* options.emit({ _tag: "MemoryLimitPassed", key, incarnation, limit, bytes })
-    if (limit === "soft") post({ _tag: "DrainAsked" })
-    else kill(incarnation, "memory", `memory: ${bytes} bytes are above its limit`)
-  })
-
-  /** From here on the stop ladder bounds it. */
-  const isStopping = () => machine.state._tag === "Draining" && machine.state.asked
-
-  const hung = Effect.fnUntraced(function* ({ number }: Incarnation, silentMs: number) {
-    options.metrics.hung()
-    yield* options.emit({ _tag: "WorkerHung", key, incarnation: number, silentMs })
-    kill(number, "hung", `hung: no answer for ${Math.round(silentMs)} ms`)
-  })
-
   const violated = (number: number, detail: string) =>
     options.emitUnsafe({ _tag: "ProtocolViolated", key, incarnation: number, detail }, current?.source)
 
   const onLine = (number: number) => (stream: "stdout" | "stderr", line: string) => {
     if (stream === "stderr") stderrTail = `${stderrTail}${line}\n`.slice(-stderrTailLength)
     options.emitUnsafe({ _tag: "WorkerOutput", key, incarnation: number, stream, line, fields: null }, current?.source)
-  }
-
-  /** One that is to go is read: what it is still at must not wait for whoever reads its output. */
-  const sourceOf = ({ reading }: Child): OutputSource => {
-    const source: OutputSource = {
-      isPaused: false,
-      pauseUnsafe: () => {
-        if (reading === undefined || machine.state._tag === "Draining") return
-        source.isPaused = true
-        reading.pauseUnsafe()
-      },
-      resumeUnsafe: () => {
-        source.isPaused = false
-        reading?.resumeUnsafe()
-      }
-    }
-    return source
   }
 
   const broke = ({ number }: Incarnation, detail: string) => {
@@ -432,7 +306,7 @@ export const make = Effect.fnUntraced(function* <K>(
   /** What was decided while the spawn was under way had no process to act on: act on it now. */
   const catchUp = ({ child, number }: Incarnation): Effect.Effect<unknown> => {
     const { state } = machine
-    if (state._tag === "Draining") return FiberHandle.run(ladder, runLadder(number, false))
+    if (state._tag === "Draining") return ladder.run(number, { afterInFlight: false })
     return state._tag === "Starting" && state.doomed !== null ? child.kill("SIGKILL") : Effect.void
   }
 
@@ -441,15 +315,6 @@ export const make = Effect.fnUntraced(function* <K>(
     if (machine.state._tag === "Draining" && machine.state.asked) return
     kill(number, "protocol", "it closed its channel and did not exit")
   }
-
-  /** A bound that passed while this process stood still says nothing: it begins anew. */
-  const untilReadyTimeout: Effect.Effect<void> = Effect.suspend(() => {
-    const due = monotonicMs() + options.readyTimeoutMs
-    return Effect.andThen(
-      Effect.sleep(options.readyTimeoutMs),
-      Effect.suspend(() => (monotonicMs() > due + Heartbeat.stallMs ? untilReadyTimeout : Effect.void))
-    )
-  })
 
   const resumeId = newResumeId()
   let previousExit: string | null = null
@@ -466,18 +331,8 @@ export const make = Effect.fnUntraced(function* <K>(
       incarnation: number,
       output: { line: onLine(number) }
     })
-    const incarnation: Incarnation = {
-      number,
-      child,
-      source: sourceOf(child),
-      channelAlive: true,
-      greeting: Latch.makeUnsafe(false),
-      greeted: false,
-      info: null,
-      pulse: undefined,
-      loopDelayMs: null,
-      memoryBytes: null
-    }
+    // One that is to go is read: what it is still at must not wait for whoever reads its output.
+    const incarnation = incarnations.make(number, child, () => machine.state._tag !== "Draining")
     current = incarnation
     const ended = Latch.makeUnsafe(false)
     child.channel.onFrameUnsafe((frame) => onFrame(incarnation, frame))
@@ -489,20 +344,16 @@ export const make = Effect.fnUntraced(function* <K>(
     yield* Effect.forkScoped(Effect.forever(flushWhenDrained(child)))
     yield* Effect.forkScoped(
       Effect.andThen(
-        untilReadyTimeout,
+        readyTimeout.passed(options.readyTimeoutMs),
         Effect.sync(() => post({ _tag: "ReadyTimedOut", incarnation: number, afterMs: options.readyTimeoutMs }))
       )
     )
     yield* Effect.forkScoped(
       Effect.andThen(
         incarnation.greeting.await,
-        Effect.suspend(() => incarnation.pulse?.run ?? Effect.void)
+        Effect.suspend(() => watch(incarnation))
       )
     )
-    const { memory } = options
-    if (memory !== undefined) {
-      yield* Effect.forkScoped(Effect.andThen(incarnation.greeting.await, watchMemory(incarnation, memory)))
-    }
     yield* Effect.forkScoped(
       ended.await.pipe(
         Effect.andThen(Effect.sleep(channelClosedGraceMs)),
@@ -527,45 +378,6 @@ export const make = Effect.fnUntraced(function* <K>(
     )
   })
 
-  // --- the stop ladder ---------------------------------------------------------------------------
-
-  const takeStep = (incarnation: Incarnation, step: StopPolicy.Step): Effect.Effect<unknown> => {
-    ladderStep = step._tag
-    const { child } = incarnation
-    switch (step._tag) {
-      case "Ask":
-        child.channel.sendUnsafe({ t: "stop" })
-        return Effect.timeoutOption(child.exit, step.waitMs)
-      case "Terminate":
-        return Effect.andThen(child.kill("SIGTERM"), Effect.timeoutOption(child.exit, step.waitMs))
-      case "Kill":
-        return Effect.andThen(child.kill("SIGKILL"), child.exit)
-    }
-  }
-
-  const runLadder = Effect.fnUntraced(function* (number: number, afterInFlight: boolean) {
-    current?.source.resumeUnsafe()
-    if (afterInFlight && calls.inFlight > 0) {
-      idle.closeUnsafe()
-      yield* Effect.timeoutOption(idle.await, stopPolicy.drainMs)
-    }
-    post({ _tag: "LadderBegun", incarnation: number })
-    const incarnation = current
-    if (incarnation === undefined || incarnation.number !== number) return
-    runningLadder = { incarnation: number, policy: stopPolicy }
-    for (const step of StopPolicy.steps(stopPolicy, incarnation.channelAlive)) {
-      const exited = yield* takeStep(incarnation, step)
-      if (step._tag === "Kill" || isSome(exited)) return
-    }
-  })
-
-  /** Whoever asks again, and for nothing faster, does not make it begin anew. */
-  const isUnderWay = (number: number): boolean =>
-    runningLadder?.incarnation === number && !StopPolicy.isShorter(stopPolicy, runningLadder.policy)
-
-  const isSome = (value: unknown): boolean =>
-    typeof value === "object" && value !== null && "_tag" in value && value._tag === "Some"
-
   // --- carrying out what was decided -------------------------------------------------------------
 
   const died = (incarnation: number, exit: WorkerExit | null) =>
@@ -580,6 +392,7 @@ export const make = Effect.fnUntraced(function* <K>(
     action: Extract<WorkerMachine.Action, { readonly _tag: "ReportExit" }>
   ) {
     const pid = current?.child.pid ?? null
+    const ladderStep = ladder.stepOf(action.incarnation)
     current = undefined
     previousExit = handoverText({ ...(action.exit ?? { code: null, signal: null }), error: null })
     options.metrics.exited(action.cause)
@@ -592,38 +405,11 @@ export const make = Effect.fnUntraced(function* <K>(
       exit: action.exit ?? { code: null, signal: null },
       expected: action.expected,
       cause: action.cause,
-      reason:
-        action.expected && ladderStep !== undefined ? `${ladderStep.toLowerCase()}: ${action.reason}` : action.reason,
+      reason: action.expected && ladderStep !== undefined ? `${ladderStep}: ${action.reason}` : action.reason,
       uptimeMs: action.uptimeMs,
       stderrTail
     })
-    ladderStep = undefined
   })
-
-  const askPolicy = Effect.fnUntraced(function* (
-    action: Extract<WorkerMachine.Action, { readonly _tag: "AskPolicy" }>
-  ) {
-    const incarnation = machine.incarnation
-    const objection = objectionTo(incarnation)
-    if (objection !== undefined) return post(objection)
-    const decision = yield* decidePolicy(monotonicMs(), { exit: action.exit, uptimeMs: action.uptimeMs })
-    if (decision._tag === "GiveUp") return post({ _tag: "GiveUpDecided", incarnation, reason: action.reason })
-    options.metrics.respawn()
-    yield* options.emit({ _tag: "RespawnScheduled", key, delayMs: decision.delayMs, crashes: machine.crashes })
-    post({ _tag: "RespawnDecided", incarnation, delayMs: decision.delayMs })
-  })
-
-  /** The veto against a respawn, if any. The predicate is the user's: one that throws gives the key up. */
-  const objectionTo = (incarnation: number): WorkerMachine.Input | undefined => {
-    try {
-      return options.shouldRespawn() ? undefined : { _tag: "Vetoed", incarnation }
-    } catch (error) {
-      return { _tag: "GiveUpDecided", incarnation, reason: `shouldRespawn threw: ${String(error)}` }
-    }
-  }
-
-  const afterDelay = (incarnation: number) =>
-    Effect.sync(() => post(objectionTo(incarnation) ?? { _tag: "DelayOver", incarnation }))
 
   /** Who has stopped refuses for good. */
   const refuse = (error: RespawnLimitReached | WorkerStopped | undefined) => {
@@ -637,7 +423,7 @@ export const make = Effect.fnUntraced(function* <K>(
       case "Spawn": {
         stderrTail = ""
         yield* options.emit({ _tag: "WorkerStarting", key, incarnation: action.incarnation })
-        yield* FiberHandle.run(incarnations, runIncarnation(action.incarnation))
+        yield* FiberHandle.run(life, runIncarnation(action.incarnation))
         return
       }
       case "Attach": {
@@ -647,7 +433,7 @@ export const make = Effect.fnUntraced(function* <K>(
         yield* options.emit({ _tag: "WorkerReady", key, incarnation: number, pid: child.pid, info })
         // The channel may have ended while the event was told.
         if (incarnation.channelAlive) calls.attach(child.channel)
-        settle(readyWaiters, Effect.void)
+        ready.settle(Effect.void)
         if (calls.waiting > 0) behind.openUnsafe()
         return
       }
@@ -659,39 +445,35 @@ export const make = Effect.fnUntraced(function* <K>(
         return
       }
       case "RunLadder":
-        if (isUnderWay(machine.incarnation)) return
-        yield* FiberHandle.run(ladder, runLadder(machine.incarnation, action.afterInFlight))
-        return
+        return yield* ladder.run(machine.incarnation, action)
       case "ReportExit":
         return yield* reportExit(action)
       case "AskPolicy":
-        return yield* askPolicy(action)
+        return yield* respawn.ask(machine.incarnation, action)
       case "StartDelay":
-        if (action.delayMs <= 0) return yield* afterDelay(machine.incarnation)
-        yield* FiberHandle.run(delay, Effect.andThen(Effect.sleep(action.delayMs), afterDelay(machine.incarnation)))
-        return
+        return yield* respawn.startDelay(machine.incarnation, action.delayMs)
       case "CancelDelay":
-        return yield* FiberHandle.clear(delay)
+        return yield* respawn.cancelDelay
       case "FailWaiting":
         calls.failWaiting(stoppedError())
-        settle(readyWaiters, Effect.fail(stoppedError()))
+        ready.settle(Effect.fail(stoppedError()))
         return
       case "GiveUp": {
         const error = new RespawnLimitReached({ key: name, crashes: machine.crashes, lastFailure: action.reason })
         refuse(error)
         yield* options.emit({ _tag: "WorkerGivenUp", key, crashes: machine.crashes, reason: action.reason })
         calls.failWaiting(error)
-        settle(readyWaiters, Effect.fail(error))
+        ready.settle(Effect.fail(error))
         return
       }
       case "Revive":
-        decidePolicy = yield* RespawnPolicy.toDecide(options.respawn)
+        yield* respawn.forget
         return refuse(undefined)
       case "DrainDone":
-        settle(drainWaiters, Effect.void)
+        drains.settle(Effect.void)
         return
       case "StopDone":
-        settle(stopWaiters, Effect.void)
+        stops.settle(Effect.void)
         return
     }
   })
@@ -708,7 +490,7 @@ export const make = Effect.fnUntraced(function* <K>(
       for (const action of decision.actions) yield* carryOut(action)
       options.changed()
     }
-    if (input._tag === "ResetAsked") settle(resetWaiters, Effect.void)
+    if (input._tag === "ResetAsked") resets.settle(Effect.void)
   })
 
   /** One input that cannot be carried out must not end the supervision of its key. */
@@ -733,7 +515,7 @@ export const make = Effect.fnUntraced(function* <K>(
         new RespawnLimitReached({ key: name, crashes: machine.crashes, lastFailure: machine.state.reason })
       )
     }
-    return ask(readyWaiters, demand)
+    return ready.ask(demand)
   })
 
   const stop = (policy: StopPolicy.StopPolicy) =>
@@ -742,14 +524,14 @@ export const make = Effect.fnUntraced(function* <K>(
       if (!stopped || StopPolicy.isShorter(policy, stopPolicy)) stopPolicy = policy
       refuse(stoppedError())
       stopped = true
-      return ask(stopWaiters, () => post({ _tag: "StopAsked" }))
+      return stops.ask(() => post({ _tag: "StopAsked" }))
     })
 
   const drain = (policy: StopPolicy.StopPolicy) =>
     Effect.suspend(() => {
       if (over) return Effect.void
       if (!stopped) stopPolicy = policy
-      return ask(drainWaiters, () => post({ _tag: "DrainAsked" }))
+      return drains.ask(() => post({ _tag: "DrainAsked" }))
     })
 
   return {
@@ -768,7 +550,7 @@ export const make = Effect.fnUntraced(function* <K>(
     drain,
     // Meant is the one that lives now, not its successor should it die before this is taken from the inbox.
     kill: (reason) => Effect.sync(() => kill(machine.incarnation, "killed", reason)),
-    reset: Effect.suspend(() => (over ? Effect.void : ask(resetWaiters, () => post({ _tag: "ResetAsked" }))))
+    reset: Effect.suspend(() => (over ? Effect.void : resets.ask(() => post({ _tag: "ResetAsked" }))))
   }
 })
 

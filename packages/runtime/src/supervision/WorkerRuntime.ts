@@ -30,10 +30,11 @@ import * as ManagedWorker from "./ManagedWorker.ts"
 import { Spawner } from "./Spawner.ts"
 import { type RespawnLimitReached, WorkerStopped } from "./WorkerError.ts"
 import type { WorkerEvent } from "./WorkerEvent.ts"
+import { neverStarted, type WorkerInfo } from "./WorkerInfo.ts"
 import * as WorkerMetrics from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
-export type { WorkerInfo } from "./ManagedWorker.ts"
+export type { WorkerInfo } from "./WorkerInfo.ts"
 export type { SparesInfo } from "./internal/spares.ts"
 /** `interval`, `timeout` and `while`. */
 export type HeartbeatOptions = pulse.Options
@@ -98,9 +99,9 @@ export interface WorkerRuntime<K extends string, Rpcs extends Rpc.Any> {
   readonly spares: Effect.Effect<spares.SparesInfo>
   readonly has: (key: K) => boolean
   readonly keys: Effect.Effect<ReadonlyArray<K>>
-  readonly info: (key: K) => Effect.Effect<ManagedWorker.WorkerInfo>
+  readonly info: (key: K) => Effect.Effect<WorkerInfo>
   /** All keys' infos, now and at each change. Slow readers see the latest, not all. */
-  readonly changes: Stream.Stream<ReadonlyMap<K, ManagedWorker.WorkerInfo>>
+  readonly changes: Stream.Stream<ReadonlyMap<K, WorkerInfo>>
   /** Live events. A reader that falls behind by more than 1024, or 4 Mi characters, loses the oldest. */
   readonly events: Stream.Stream<WorkerEvent<K>>
 }
@@ -128,16 +129,6 @@ interface Going {
   readonly gone: Effect.Effect<void>
 }
 
-const neverStarted: ManagedWorker.WorkerInfo = {
-  state: "stopped",
-  pid: null,
-  incarnation: 0,
-  crashes: 0,
-  stderrTail: "",
-  loopDelayMs: null,
-  memoryBytes: null
-}
-
 /** A runtime with no workers yet. Closing the scope stops all of them, side by side, by the ladder. */
 export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends Rpc.Any>(
   options: Options<K, Rpcs>
@@ -161,7 +152,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
 
   const events = eventHub.make<WorkerEvent<K>>(eventBuffer)
   const outputs = yield* outputQueue.make<WorkerEvent<K>>(outputBuffer)
-  const infos = yield* SubscriptionRef.make<ReadonlyMap<K, ManagedWorker.WorkerInfo>>(new Map())
+  const infos = yield* SubscriptionRef.make<ReadonlyMap<K, WorkerInfo>>(new Map())
   const dirty = yield* Queue.sliding<void>(1)
 
   const emit = (event: WorkerEvent<K>) =>
@@ -186,8 +177,8 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
     )
   )
 
-  const snapshot = (): ReadonlyMap<K, ManagedWorker.WorkerInfo> => {
-    const all = new Map<K, ManagedWorker.WorkerInfo>()
+  const snapshot = (): ReadonlyMap<K, WorkerInfo> => {
+    const all = new Map<K, WorkerInfo>()
     for (const [key, held] of workers) all.set(key, held.worker.info())
     return all
   }

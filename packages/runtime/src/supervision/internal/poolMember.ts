@@ -19,6 +19,7 @@ import * as ManagedWorker from "../ManagedWorker.ts"
 import { SpawnFailed, type Spawner } from "../Spawner.ts"
 import type { WorkerEvent } from "../WorkerEvent.ts"
 import type { WorkerMetrics } from "../WorkerMetrics.ts"
+import type { WorkerInfo } from "../WorkerInfo.ts"
 import * as WorkerSpec from "../WorkerSpec.ts"
 
 export interface Options {
@@ -47,7 +48,7 @@ export interface Options {
 export interface PoolMember {
   readonly slot: number
   readonly name: string
-  readonly info: () => ManagedWorker.WorkerInfo
+  readonly info: () => WorkerInfo
   readonly submit: (call: PendingCall) => void
   /** Forgets a call that has not left for the worker; false when it has. */
   readonly takeBack: (call: PendingCall) => boolean
