@@ -3,6 +3,7 @@
  * times in a row before anyone else has a turn. Its owner may also stop it for as long as it likes.
  */
 import type { Readable } from "node:stream"
+import { monotonicMs } from "./monotonicMs.ts"
 
 /** What one stream may take, in milliseconds, before the others have their turn. */
 const turnMs = 1
@@ -20,9 +21,9 @@ export const readUnsafe = (stream: Readable, take: (chunk: Buffer) => void): Rea
     if (!isPaused) stream.resume()
   }
   stream.on("data", (chunk: Buffer) => {
-    const began = performance.now()
+    const began = monotonicMs()
     take(chunk)
-    spentMs += performance.now() - began
+    spentMs += monotonicMs() - began
     if (spentMs < turnMs) return
     spentMs = 0
     stream.pause()

@@ -4,6 +4,7 @@
  * somebody asks.
  */
 import type { Vitals } from "@nerve/core/wire/Frame"
+import { monotonicMs } from "../ipc/monotonicMs.ts"
 
 /** Between two looks at the clock: often enough to see what a user would notice, cheap in a worker that idles. */
 const everyMs = 500
@@ -13,10 +14,10 @@ export const make = (): (() => Vitals) => {
   let due: number | undefined
   let worst = 0
 
-  const late = () => (due === undefined ? 0 : Math.max(0, performance.now() - due))
+  const late = () => (due === undefined ? 0 : Math.max(0, monotonicMs() - due))
   const look = () => {
     worst = Math.max(worst, late())
-    due = performance.now() + everyMs
+    due = monotonicMs() + everyMs
   }
 
   return () => {

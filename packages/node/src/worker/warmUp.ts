@@ -10,6 +10,7 @@ import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as spareFrames from "./spareFrames.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
 
@@ -58,6 +59,8 @@ export const warmUp: Effect.Effect<void> = Effect.suspend(() => {
     { t: "stop" }
   ])
   const port = { channel, key: "", incarnation: 0, init: null }
+  // Its first use makes the parser, which takes longer than to become the worker.
+  spareFrames.isAssign({ t: "assign", module: "", args: [""], env: { NAME: "" }, cwd: "" })
   return Effect.andThen(Effect.logInfo("warm"), serve).pipe(
     Effect.provideService(Worker.WorkerPort, port),
     Effect.provide(Logger.layer([Worker.logger(channel)]))
