@@ -7,12 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Global from "../flags/Global.ts"
 import { Failed } from "../output/Failed.ts"
 import { show } from "../output/Show.ts"
-import * as Views from "../render/Views.ts"
+import * as DaemonViews from "../render/DaemonViews.ts"
 
 export const reload = Command.make("reload", {}, () =>
   Effect.gen(function* () {
     const outcome = yield* ControlClient.use(yield* Global.workspace, (client) => client.ReloadWorkspace())
-    yield* show(outcome, Views.reloaded)
+    yield* show(outcome, DaemonViews.reloaded)
     if (outcome.config.refused !== null) return yield* new Failed({ message: "" })
   })
 ).pipe(

@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { JsonFlag } from "../flags/Global.ts"
-import type { Look } from "../render/Views.ts"
+import type { Look } from "../render/Look.ts"
 import * as Output from "./Output.ts"
 
 /** Now, and the terminal's colours. */

@@ -1,13 +1,50 @@
 /**
- * Senses by when they compute, and what became of their ticks, as tables. Pure.
+ * Senses by what they have come to and by when they compute, and what became of their ticks, as tables. Pure.
  */
 import type { Tick, TickLine, TickOutcome } from "@nerve/core/domain/Tick"
 import type { SenseView } from "@nerve/core/wire/ControlRpcs"
-import type { Style } from "./Style.ts"
+import type { Look } from "./Look.ts"
+import { withProblems } from "./Problems.ts"
+import { type Style, tinted, type Tones } from "./Style.ts"
 import * as Table from "./Table.ts"
 import { count, oneLine } from "./Text.ts"
-import { brief, moment, span } from "./Time.ts"
-import { type Look, senseStatus, trigger, withProblems } from "./Views.ts"
+import { brief, moment, relative, span } from "./Time.ts"
+
+/** Who it is and what starts it: what every table of senses begins with. */
+const identity = (style: Style): ReadonlyArray<Table.Column<SenseView>> => [
+  { title: "SENSE", value: (sense) => sense.name },
+  { title: "GROUP", value: (sense) => sense.group },
+  { title: "STATUS", value: (sense) => tinted(style, statusTones, sense.status) },
+  { title: "RUNS", value: trigger }
+]
+
+const statusTones: Tones<SenseView["status"]> = { ok: "green", running: "cyan", waiting: "yellow", failed: "red" }
+
+const trigger = (sense: SenseView): string =>
+  [
+    ...(sense.intervalMs === null ? [] : [`every ${span(sense.intervalMs)}`]),
+    ...(sense.cron === null ? [] : [`cron ${sense.cron}`]),
+    ...(sense.on.length === 0 ? [] : [`on ${sense.on.join(", ")}`])
+  ].join(", ") || "by trigger"
+
+/** By what they have come to so far. */
+export const counts = (items: ReadonlyArray<SenseView>, { now, style }: Look): string =>
+  withProblems(
+    Table.render<SenseView>(
+      [
+        ...identity(style),
+        { title: "LAST", value: (sense) => relative(sense.lastAt, now) },
+        { title: "NEXT", value: (sense) => relative(sense.nextAt, now) },
+        { title: "COMPUTES", value: (sense) => String(sense.computes), align: "right" },
+        { title: "SIGNALS", value: (sense) => String(sense.signals), align: "right" },
+        { title: "ERRORS", value: (sense) => String(sense.errors), align: "right" }
+      ],
+      items,
+      style
+    ),
+    items,
+    style
+  )
 
 const at = (time: number | null, now: number): string => (time === null ? "-" : moment(time, now))
 
@@ -19,15 +56,12 @@ const off = (milliseconds: number | null): string =>
 const byNext = (left: SenseView, right: SenseView): number =>
   (left.nextAt ?? Number.MAX_VALUE) - (right.nextAt ?? Number.MAX_VALUE)
 
-/** As `systemctl list-timers` has it. */
+/** By when they compute, as `systemctl list-timers` has it. */
 export const timers = (items: ReadonlyArray<SenseView>, { now, style }: Look): string =>
   withProblems(
     Table.render<SenseView>(
       [
-        { title: "SENSE", value: (sense) => sense.name },
-        { title: "GROUP", value: (sense) => sense.group },
-        { title: "STATUS", value: (sense) => senseStatus(style, sense.status) },
-        { title: "RUNS", value: trigger },
+        ...identity(style),
         { title: "NEXT", value: (sense) => at(sense.nextAt, now) },
         { title: "LEFT", value: (sense) => off(sense.nextAt === null ? null : sense.nextAt - now), align: "right" },
         { title: "LAST", value: (sense) => at(sense.lastAt, now) },
@@ -40,24 +74,17 @@ export const timers = (items: ReadonlyArray<SenseView>, { now, style }: Look): s
     style
   )
 
-const outcome = (style: Style, value: TickOutcome): string => {
-  switch (value) {
-    case "signal":
-      return style.green(value)
-    case "error":
-    case "killed":
-      return style.red(value)
-    case "timeout":
-    case "interrupted":
-    case "missed":
-      return style.yellow(value)
-    case "skipped":
-    case "throttled":
-    case "collapsed":
-      return value
-    case "no-signal":
-      return style.dim(value)
-  }
+const outcomeTones: Tones<TickOutcome> = {
+  signal: "green",
+  error: "red",
+  killed: "red",
+  timeout: "yellow",
+  interrupted: "yellow",
+  missed: "yellow",
+  skipped: "none",
+  throttled: "none",
+  collapsed: "none",
+  "no-signal": "dim"
 }
 
 const what = (tick: Tick): string =>
@@ -87,7 +114,7 @@ export const ticks = (items: ReadonlyArray<Tick>, { now, style }: Look): string 
     [
       { title: "DUE", value: (tick) => moment(tick.dueAt, now) },
       { title: "CAUSE", value: (tick) => tick.cause },
-      { title: "OUTCOME", value: (tick) => outcome(style, tick.outcome) },
+      { title: "OUTCOME", value: (tick) => tinted(style, outcomeTones, tick.outcome) },
       {
         title: "LATE",
         value: (tick) => (tick.startedAt === null ? "-" : brief(tick.startedAt - tick.dueAt)),

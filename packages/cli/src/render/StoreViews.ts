@@ -10,7 +10,7 @@ import type {
 } from "@nerve/core/wire/StoreReports"
 import { count, safe } from "./Text.ts"
 import { relative } from "./Time.ts"
-import type { Look } from "./Views.ts"
+import type { Look } from "./Look.ts"
 
 const units = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const
 

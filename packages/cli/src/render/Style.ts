@@ -30,3 +30,15 @@ export const colored: Style = {
   yellow: sgr(33, 39),
   cyan: sgr(36, 39)
 }
+
+/** How a word stands out; `none`: not at all. */
+export type Tone = keyof Style | "none"
+
+/** Which of a set of words stands out how. */
+export type Tones<Word extends string> = Readonly<Record<Word, Tone>>
+
+/** A word in its tone. */
+export const tinted = <Word extends string>(style: Style, tones: Tones<Word>, word: Word): string => {
+  const tone: Tone = tones[word]
+  return tone === "none" ? word : style[tone](word)
+}

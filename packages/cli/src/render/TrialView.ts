@@ -10,7 +10,7 @@ import type { DatabaseDiff, Row, TableDiff } from "@nerve/node/sense/DatabaseDif
 import type { Trial } from "@nerve/node/sense/SenseTrial"
 import type * as Schema from "effect/Schema"
 import { count, safe } from "./Text.ts"
-import type { Look } from "./Views.ts"
+import type { Look } from "./Look.ts"
 
 export interface View {
   readonly sense: string

@@ -3,84 +3,41 @@
  */
 import { ThreadId } from "@nerve/core/domain/Ids"
 import { type LogEntry, matches } from "@nerve/core/domain/LogEntry"
-import { WorkflowRun } from "@nerve/core/domain/Thread"
-import { Tick } from "@nerve/core/domain/Tick"
-import { ControlRpcs, DaemonStatus, UnknownSense, UnknownThread, UnknownWorkflow } from "@nerve/core/wire/ControlRpcs"
+import type { Tick } from "@nerve/core/domain/Tick"
+import { ControlRpcs, UnknownSense, UnknownThread, UnknownWorkflow } from "@nerve/core/wire/ControlRpcs"
 import { AnswerRefused } from "@nerve/core/wire/WorkflowRpcs"
 import * as ControlServer from "@nerve/node/control/ControlServer"
 import * as DaemonLock from "@nerve/node/daemon/DaemonLock"
 import * as Workspace from "@nerve/node/daemon/Workspace"
-import { Effect, Layer, PubSub, Schema, Stream } from "effect"
+import { Effect, Layer, PubSub, Stream } from "effect"
+import { run, tick } from "../../../core/test/domain/samples.ts"
+import { daemonStatus, senseView, workflowView } from "../../../core/test/wire/samples.ts"
 import { noStore } from "../../../runtime/test/control/noStore.ts"
 
 export const status = (workspace: string) =>
-  Schema.decodeUnknownSync(DaemonStatus)({
-    version: "0.1.0",
+  daemonStatus({
     pid: process.pid,
-    hostname: "box",
     workspace,
-    startedAt: 0,
-    uptimeMs: 65_000,
-    senses: [
-      {
-        name: "cpu-usage",
-        group: "system",
-        status: "ok",
-        problem: null,
-        intervalMs: 2_000,
-        cron: null,
-        on: [],
-        nextAt: null,
-        lastAt: null,
-        computes: 3,
-        signals: 2,
-        errors: 0
-      }
-    ],
-    workflows: ["investigate", "full"].map((name) => ({
-      name,
-      concurrency: 1,
-      overflow: "drop",
-      maxQueue: 100,
-      onChange: "finish-on-old",
-      paused: null,
-      waiting: 0,
-      active: 1,
-      queued: 0,
-      roles: ["collector"],
-      problem: null
-    })),
+    senses: [senseView("cpu-usage", { group: "system", intervalMs: 2_000, computes: 3, signals: 2 })],
+    workflows: ["investigate", "full"].map((name) => workflowView(name)),
     workers: [{ key: "sense:system", state: "ready", pid: 43, incarnation: 1, crashes: 0 }]
   })
 
-const run = (threadId: string, status: WorkflowRun["status"]) =>
-  Schema.decodeUnknownSync(WorkflowRun)({
-    threadId,
-    workflow: "investigate",
-    status,
-    exitCode: status === "completed" ? 0 : status === "failed" ? 1 : null,
-    reason: status === "failed" ? "the role gave up" : "",
-    prompt: "Why is the CPU busy?",
-    maxRounds: 20,
-    dryRun: false,
-    rounds: 1,
-    crashes: 0,
-    createdId: 1,
-    createdAt: 1_000,
-    startedAt: 1_000,
-    endedAt: status === "started" ? null : 2_000,
-    phase: null,
-    wait: null,
-    paused: null,
-    version: null,
-    key: null,
-    priority: 0,
-    parent: null,
-    origin: null,
-    place: null
-  })
+const prompt = "Why is the CPU busy?"
 
-export const runs = [run("t-bbb3", "failed"), run("t-aab2", "started"), run("t-aaa1", "completed")]
+export const runs = [
+  run({
+    threadId: "t-bbb3",
+    status: "failed",
+    exitCode: 1,
+    reason: "the role gave up",
+    prompt,
+    rounds: 1,
+    endedAt: 2_000
+  }),
+  run({ threadId: "t-aab2", prompt, rounds: 1 }),
+  run({ threadId: "t-aaa1", status: "completed", exitCode: 0, prompt, rounds: 1, endedAt: 2_000 })
+]
 
 export const entries: ReadonlyArray<LogEntry> = Array.from({ length: 1_200 }, (_, index) => ({
   id: index + 1,
@@ -92,29 +49,15 @@ export const entries: ReadonlyArray<LogEntry> = Array.from({ length: 1_200 }, (_
   timestamp: 1_000_000 + index
 }))
 
-const tick = (id: number, over: Partial<typeof Tick.Encoded>): Tick =>
-  Schema.decodeSync(Tick)({
-    id,
-    sense: "cpu-usage",
-    cause: "interval",
-    outcome: "no-signal",
-    dueAt: 1_000 * id,
-    startedAt: 1_000 * id + 3,
-    durationMs: 12.4,
-    count: 1,
-    detail: null,
-    signal: null,
-    threads: [],
-    lines: [],
-    linesLeftOut: 0,
-    ...over
-  })
-
 export const ticks: ReadonlyArray<Tick> = [
-  tick(4, { outcome: "signal", signal: 31, threads: ["t-aaa1"] }),
-  tick(3, { outcome: "error", detail: "no such file", lines: [{ level: "Info", message: "looked", fields: {} }] }),
-  tick(2, { outcome: "collapsed", count: 7, startedAt: null, durationMs: null }),
-  tick(1, {})
+  tick(4, "cpu-usage", { outcome: "signal", signal: 31, threads: ["t-aaa1"] }),
+  tick(3, "cpu-usage", {
+    outcome: "error",
+    detail: "no such file",
+    lines: [{ level: "Info", message: "looked", fields: {} }]
+  }),
+  tick(2, "cpu-usage", { outcome: "collapsed", count: 7, startedAt: null, durationMs: null }),
+  tick(1, "cpu-usage")
 ]
 
 const live: LogEntry = {

@@ -1,62 +1,30 @@
 /**
  * When senses compute, and what became of their ticks, as tables.
  */
-import { Tick } from "@nerve/core/domain/Tick"
-import { SenseView } from "@nerve/core/wire/ControlRpcs"
+import type { Tick } from "@nerve/core/domain/Tick"
 import * as SenseViews from "@nerve/cli/render/SenseViews"
 import { plain } from "@nerve/cli/render/Style"
 import { moment } from "@nerve/cli/render/Time"
-import type { Look } from "@nerve/cli/render/Views"
+import type { Look } from "@nerve/cli/render/Look"
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import * as samples from "../../../core/test/domain/samples.ts"
+import { senseView } from "../../../core/test/wire/samples.ts"
 
 const now = Date.UTC(2026, 1, 28, 14, 0, 0)
 const look: Look = { now, style: plain }
 const lines = (text: string) => text.split("\n").map((line) => line.split(/ {2,}/))
 
-const sense = (name: string, over: Partial<typeof SenseView.Encoded>): SenseView =>
-  Schema.decodeSync(SenseView)({
-    name,
-    group: "main",
-    status: "ok",
-    problem: null,
-    intervalMs: null,
-    cron: null,
-    on: [],
-    nextAt: null,
-    lastAt: null,
-    computes: 0,
-    signals: 0,
-    errors: 0,
-    ...over
-  })
-
-const tick = (id: number, over: Partial<typeof Tick.Encoded>): Tick =>
-  Schema.decodeSync(Tick)({
-    id,
-    sense: "cpu",
-    cause: "interval",
-    outcome: "no-signal",
-    dueAt: now - 10_000,
-    startedAt: now - 9_997,
-    durationMs: 12.4,
-    count: 1,
-    detail: null,
-    signal: null,
-    threads: [],
-    lines: [],
-    linesLeftOut: 0,
-    ...over
-  })
+const tick = (id: number, over: Partial<Tick>): Tick =>
+  samples.tick(id, "cpu", { dueAt: now - 10_000, startedAt: now - 9_997, ...over })
 
 describe("sense list", () => {
   it("has who computes next first, with how long that is, and who waits for a trigger last", () => {
     const table = lines(
       SenseViews.timers(
         [
-          sense("alarm", { on: ["cpu"], lastAt: now - 90_000 }),
-          sense("backup", { cron: "30 3 * * *", nextAt: now + 3 * 86_400_000 }),
-          sense("cpu", { intervalMs: 10_000, nextAt: now + 4_400, lastAt: now - 5_600, status: "running" })
+          senseView("alarm", { on: ["cpu"], lastAt: now - 90_000 }),
+          senseView("backup", { cron: "30 3 * * *", nextAt: now + 3 * 86_400_000 }),
+          senseView("cpu", { intervalMs: 10_000, nextAt: now + 4_400, lastAt: now - 5_600, status: "running" })
         ],
         look
       )
@@ -71,7 +39,7 @@ describe("sense list", () => {
 
   it("says beneath why a sense does not load", () => {
     const problem = { code: "module-missing", message: "there is no module", file: "senses/cpu.ts", hint: "add it" }
-    const text = SenseViews.timers([sense("cpu", { status: "failed", problem })], look)
+    const text = SenseViews.timers([senseView("cpu", { status: "failed", problem })], look)
     assert.include(text, "\n\ncpu: there is no module (senses/cpu.ts)\n  add it")
   })
 })

@@ -1,37 +1,22 @@
 /** Why a thread is where it is, in words. */
 import { describe, expect, it } from "@effect/vitest"
-import { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import { ThreadId } from "@nerve/core/domain/Ids"
 import type { WorkflowRun } from "@nerve/core/domain/Thread"
 import * as Why from "@nerve/core/workflow/Why"
+import * as samples from "../domain/samples.ts"
 
 const now = 1_000_000_000
 
-const run = (over: Partial<WorkflowRun>): WorkflowRun => ({
-  threadId: ThreadId.make("release-1"),
-  workflow: WorkflowName.make("release"),
-  status: "started",
-  exitCode: null,
-  reason: "",
-  prompt: "",
-  maxRounds: 10,
-  dryRun: false,
-  rounds: 2,
-  crashes: 0,
-  createdId: 1,
-  createdAt: now - 60_000,
-  startedAt: now - 60_000,
-  endedAt: null,
-  phase: null,
-  wait: null,
-  paused: null,
-  version: null,
-  key: null,
-  priority: 0,
-  parent: null,
-  origin: null,
-  place: null,
-  ...over
-})
+const run = (over: Partial<WorkflowRun>): WorkflowRun =>
+  samples.run({
+    threadId: "release-1",
+    workflow: "release",
+    maxRounds: 10,
+    rounds: 2,
+    createdAt: now - 60_000,
+    startedAt: now - 60_000,
+    ...over
+  })
 
 const situation: Why.Situation = {
   hold: "none",

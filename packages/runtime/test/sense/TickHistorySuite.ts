@@ -1,26 +1,14 @@
 /** What every history of ticks does. Each implementation runs this suite. */
 import { assert, describe, it } from "@effect/vitest"
 import type { TickInput, TickOutcome } from "@nerve/core/domain/Tick"
-import { SenseName } from "@nerve/core/domain/Ids"
 import { KEPT_PER_OUTCOME, TickHistory } from "@nerve/runtime/sense/TickHistory"
 import { Effect, type Layer } from "effect"
 import * as fc from "fast-check"
+import { tickInput } from "../../../core/test/domain/samples.ts"
 
-export const tick = (sense: string, outcome: TickOutcome, over: Partial<TickInput> = {}): TickInput => ({
-  sense: SenseName.make(sense),
-  cause: "interval",
-  outcome,
-  dueAt: 1_000.5,
-  startedAt: 1_001,
-  durationMs: 2.25,
-  count: 1,
-  detail: null,
-  signal: null,
-  threads: [],
-  lines: [],
-  linesLeftOut: 0,
-  ...over
-})
+/** Its times are no whole numbers, for none has to be. */
+export const tick = (sense: string, outcome: TickOutcome, over: Partial<TickInput> = {}): TickInput =>
+  tickInput(sense, { outcome, dueAt: 1_000.5, startedAt: 1_001, durationMs: 2.25, ...over })
 
 const outcomes: ReadonlyArray<TickOutcome> = ["no-signal", "signal", "error", "collapsed"]
 

@@ -12,7 +12,8 @@ import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
 import * as Event from "../../render/Event.ts"
 import { safe } from "../../render/Text.ts"
-import * as Views from "../../render/Views.ts"
+import type { Look } from "../../render/Look.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
 import { id, withThread } from "./withThread.ts"
 
 const reasons = ({ lines }: Explanation): string => lines.map((line) => safe(line)).join("\n")
@@ -31,11 +32,11 @@ interface Inspected extends Explanation, ThreadDetail {
 /** Entries of a thread that are looked at, the newest. */
 const MOST_ENTRIES = 500
 
-const page = (found: Inspected, look: Views.Look): string => {
+const page = (found: Inspected, look: Look): string => {
   const { run } = found
   const wait = run.wait?.wait
   return [
-    Views.thread(found, look),
+    ThreadViews.page(found, look),
     "",
     look.style.bold("why it is where it is"),
     reasons(found),

@@ -10,7 +10,7 @@ import * as Global from "../../flags/Global.ts"
 import { positive } from "../../flags/Time.ts"
 import * as History from "../../history/History.ts"
 import { show } from "../../output/Show.ts"
-import * as Views from "../../render/Views.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
 
 export const list = Command.make(
   "list",
@@ -37,6 +37,6 @@ export const list = Command.make(
         ...given({ workflow, status, phase })
       }
       const runs = yield* History.use(yield* Global.workspace, (history) => history.threads(query))
-      return yield* show(runs, Views.threads)
+      return yield* show(runs, ThreadViews.list)
     })
 ).pipe(Command.withDescription("List threads, the newest first"))

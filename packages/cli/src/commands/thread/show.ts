@@ -9,7 +9,7 @@ import { findThread } from "../../history/findThread.ts"
 import * as History from "../../history/History.ts"
 import { roundsOf } from "../../history/roundsOf.ts"
 import { show as showValue } from "../../output/Show.ts"
-import * as Views from "../../render/Views.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
 import { id } from "./withThread.ts"
 
 export const show = Command.make(
@@ -23,7 +23,7 @@ export const show = Command.make(
       const detail = yield* History.use(yield* Global.workspace, (history) =>
         Effect.flatMap(findThread(history, id), ({ threadId }) => roundsOf(history, threadId, Rounds.wanted(given)))
       )
-      yield* showValue(detail, Views.thread)
+      yield* showValue(detail, ThreadViews.page)
       return yield* Rounds.note(detail)
     })
 ).pipe(Command.withDescription("Show a thread with its rounds, all unless told"))

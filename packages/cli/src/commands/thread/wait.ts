@@ -12,7 +12,7 @@ import * as History from "../../history/History.ts"
 import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
 import { isThreadEnd } from "../../render/Event.ts"
-import * as Views from "../../render/Views.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
 import { id, withThread } from "./withThread.ts"
 
 /** The exit code is 0 only for a thread that completed. */
@@ -23,7 +23,7 @@ export const wait = Command.make("wait", { id }, ({ id }) =>
     const detail = yield* withThread(id, (client, threadId) =>
       Effect.andThen(client.AwaitThread({ threadId }), roundsOf(History.ofClient(client), threadId))
     )
-    yield* show(detail, Views.thread)
+    yield* show(detail, ThreadViews.page)
     return yield* judge(detail.run)
   })
 ).pipe(Command.withDescription("Wait for a thread's end and print it; exit code 1 unless it completed"))

@@ -10,7 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Global from "../../flags/Global.ts"
 import { show } from "../../output/Show.ts"
-import * as Views from "../../render/Views.ts"
+import type { Look } from "../../render/Look.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
+import * as WorkflowViews from "../../render/WorkflowViews.ts"
 
 /** Threads that are shown per workflow. */
 const latest = 10
@@ -20,13 +22,13 @@ interface WorkflowState {
   readonly threads: ReadonlyArray<WorkflowRun>
 }
 
-const page = (states: ReadonlyArray<WorkflowState>, look: Views.Look): string =>
+const page = (states: ReadonlyArray<WorkflowState>, look: Look): string =>
   [
-    Views.workflows(
+    WorkflowViews.list(
       states.map(({ workflow }) => workflow),
       look
     ),
-    ...states.filter(({ threads }) => threads.length > 0).map(({ threads }) => Views.threads(threads, look))
+    ...states.filter(({ threads }) => threads.length > 0).map(({ threads }) => ThreadViews.list(threads, look))
   ].join("\n\n")
 
 const states = (client: ControlClient.ControlClient, name: Option.Option<string>) =>

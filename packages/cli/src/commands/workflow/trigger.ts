@@ -14,7 +14,7 @@ import { Failed } from "../../output/Failed.ts"
 import * as History from "../../history/History.ts"
 import { roundsOf } from "../../history/roundsOf.ts"
 import { show } from "../../output/Show.ts"
-import * as Views from "../../render/Views.ts"
+import * as ThreadViews from "../../render/ThreadViews.ts"
 
 /** The thread once it has ended. */
 const ended = (client: ControlClient.ControlClient, { threadId }: Triggered) =>
@@ -80,7 +80,7 @@ export const trigger = Command.make(
             return yield* new Failed({ message: `nerve: ${name} has no room for another thread: it was dropped` })
           }
           const detail = yield* ended(client, triggered)
-          yield* show(detail, Views.thread)
+          yield* show(detail, ThreadViews.page)
           if (detail.run.status !== "completed") return yield* new Failed({ message: "" })
         })
       )
