@@ -2,7 +2,7 @@
  * What happens in a pool, as data: the events of its workers, whose key is their slot and whose
  * incarnation is counted over the whole pool, and what the pool does with them.
  */
-import type { RecycleReason } from "@nerve/core/supervision/PoolMachine"
+import type { RecycleReason } from "@nerve/core/supervision/PoolState"
 import type { WorkerEvent } from "./WorkerEvent.ts"
 
 export type PoolEvent =

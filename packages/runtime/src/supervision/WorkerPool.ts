@@ -9,6 +9,7 @@
  * fibers of its own and reports back as an input. The pool alone restarts its workers.
  */
 import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
+import * as PoolState from "@nerve/core/supervision/PoolState"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as Frame from "@nerve/core/wire/Frame"
@@ -146,7 +147,7 @@ export interface PoolWorkerInfo {
   /** Null while it is being started. */
   readonly pid: number | null
   /** `leaving`: it ends its calls and takes no more. `lost`, `going`: on its way out. */
-  readonly stage: PoolMachine.Member["stage"]
+  readonly stage: PoolState.Member["stage"]
   readonly running: number
   /** Calls that it has ended. */
   readonly jobs: number
@@ -155,7 +156,7 @@ export interface PoolWorkerInfo {
   /** Since it was ready; 0 before. */
   readonly ageMs: number
   /** Why it is to be replaced. */
-  readonly due: PoolMachine.RecycleReason | null
+  readonly due: PoolState.RecycleReason | null
   /** The last 2048 characters that it wrote to stderr. */
   readonly stderrTail: string
 }
@@ -243,7 +244,7 @@ const rangeOf = (size: Sized["size"]) => {
 const millis = (input: Duration.Input | undefined, otherwise: number): number =>
   input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
 
-const settingsOf = (options: Sized, stop: StopPolicy.StopPolicy): PoolMachine.Settings => ({
+const settingsOf = (options: Sized, stop: StopPolicy.StopPolicy): PoolState.Settings => ({
   ...rangeOf(options.size),
   queue: options.queue ?? 1024,
   concurrency: Math.max(1, options.concurrencyPerWorker ?? 1),
@@ -279,7 +280,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const waitTimeoutMs = millis(options.waitTimeout, Infinity)
   const bootTimeoutMs = millis(options.bootTimeout, 10_000)
 
-  let machine = PoolMachine.make(settings)
+  let state = PoolState.make(settings)
   const members = new Map<number, poolMember.PoolMember>()
   const jobs = new IdMap<PoolJob>()
   let nextJob = 1
@@ -333,18 +334,18 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   }
 
   const snapshot = (): PoolInfo => ({
-    state: machine.closing === null ? "open" : machine.members.length === 0 ? "closed" : "closing",
-    size: machine.slots.length,
-    ready: machine.members.filter((one) => one.stage === "ready").length,
-    givenUp: machine.slots.filter((slot) => slot.pause?._tag === "GivenUp").length,
-    queued: machine.queue.size,
-    running: machine.members.reduce((sum, one) => sum + one.running.size, 0),
-    generation: machine.generation,
-    workers: machine.members.map(workerInfo),
+    state: state.closing === null ? "open" : state.members.length === 0 ? "closed" : "closing",
+    size: state.slots.length,
+    ready: state.members.filter((one) => one.stage === "ready").length,
+    givenUp: state.slots.filter((slot) => slot.pause?._tag === "GivenUp").length,
+    queued: state.queue.size,
+    running: state.members.reduce((sum, one) => sum + one.running.size, 0),
+    generation: state.generation,
+    workers: state.members.map(workerInfo),
     spares: kept.info()
   })
 
-  const workerInfo = (member: PoolMachine.Member): PoolWorkerInfo => {
+  const workerInfo = (member: PoolState.Member): PoolWorkerInfo => {
     const info = members.get(member.id)?.info()
     return {
       slot: member.slot,
@@ -355,7 +356,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
       jobs: member.jobs,
       generation: member.generation,
       ageMs: member.readyAt === 0 ? 0 : now() - member.readyAt,
-      due: member.due ?? (member.generation < machine.generation && !member.kept ? "reload" : null),
+      due: member.due ?? (member.generation < state.generation && !member.kept ? "reload" : null),
       stderrTail: info?.stderrTail ?? ""
     }
   }
@@ -379,8 +380,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   }
 
   const take = (input: PoolMachine.Input): void => {
-    const decision = PoolMachine.decide(machine, input, now())
-    machine = decision.machine
+    const decision = PoolMachine.decide(state, input, now())
+    state = decision.state
     for (const action of decision.actions) carryOut(action)
     arm(decision.wakeAt)
     if (!decision.structural) return
@@ -462,7 +463,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     settled: (job, frame) => {
       const worker = job.worker?.name ?? name
       jobs.delete(job.number)
-      step({ _tag: "Ended", call: job.number })
+      step({ _tag: "Ended", call: job.number, member: job.member })
       if (job.over) return
       job.over = true
       job.call.settle(frame, worker)
@@ -483,7 +484,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
       // It has not left for this worker, so it may go to another.
       if (returns) return giveBack(job)
       jobs.delete(job.number)
-      step({ _tag: "Ended", call: job.number })
+      step({ _tag: "Ended", call: job.number, member: job.member })
       fail(job, asPoolError(error, member))
     }
   }
@@ -509,7 +510,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     if (job?.worker === undefined || worker === undefined) return
     if (!worker.takeBack(job)) return worker.cancel(job)
     jobs.delete(id)
-    step({ _tag: "Ended", call: id })
+    step({ _tag: "Ended", call: id, member })
   }
 
   const asPoolError = (error: WorkerError, member: number): PoolError => {
@@ -535,7 +536,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   }
 
   const toError = (job: PoolJob, failure: PoolMachine.Failure): PoolError => {
-    const waiting = machine.queue.size
+    const waiting = state.queue.size
     switch (failure._tag) {
       case "QueueFull":
         return new Busy({ pool: name, reason: "queue-full", waiting, waitedMs: 0 })
@@ -628,7 +629,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     policies.set(slot, decide)
     const decision = yield* decide(yield* Clock.currentTimeMillis, { exit, uptimeMs })
     if (decision._tag === "GiveUp") return step({ _tag: "GiveUpDecided", member, reason })
-    const crashes = machine.slots.find((one) => one.slot === slot)?.crashes ?? 0
+    const crashes = state.slots.find((one) => one.slot === slot)?.crashes ?? 0
     yield* emit({ _tag: "RespawnScheduled", key: slot, delayMs: decision.delayMs, crashes })
     step({ _tag: "RespawnDecided", member, delayMs: decision.delayMs })
   })
@@ -698,9 +699,9 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
 
   const settleWaiters = (): void => {
     if (waiters.length === 0) return
-    const is = { booted: PoolMachine.isBooted, reloaded: PoolMachine.isReloaded, closed: PoolMachine.isClosed }
-    endWaiters(Effect.void, ({ generation, until }) => generation <= machine.generation && is[until](machine))
-    if (machine.closing !== null)
+    const is = { booted: PoolState.isBooted, reloaded: PoolState.isReloaded, closed: PoolState.isClosed }
+    endWaiters(Effect.void, ({ generation, until }) => generation <= state.generation && is[until](state))
+    if (state.closing !== null)
       endWaiters(Effect.fail(new WorkerStopped({ key: name })), ({ until }) => until !== "closed")
   }
 
@@ -713,7 +714,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
 
   const waitUntil = (until: Waiter["until"], input: PoolMachine.Input) =>
     Effect.suspend(() => {
-      const generation = until === "reloaded" ? machine.generation + 1 : 0
+      const generation = until === "reloaded" ? state.generation + 1 : 0
       const waiter: Waiter = { until, generation, done: Deferred.makeUnsafe() }
       waiters = [...waiters, waiter]
       step(input)
@@ -752,8 +753,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
       return call(payload, callOptions)
     },
     ready: Effect.suspend(() => {
-      const givenUp = machine.slots.find((slot) => slot.pause?._tag === "GivenUp")
-      return givenUp?.pause?._tag === "GivenUp" && !PoolMachine.isBooted(machine)
+      const givenUp = state.slots.find((slot) => slot.pause?._tag === "GivenUp")
+      return givenUp?.pause?._tag === "GivenUp" && !PoolState.isBooted(state)
         ? Effect.fail(gaveUp(givenUp.slot, givenUp.crashes, givenUp.pause.reason))
         : waitUntil("booted", { _tag: "Tick" })
     }),

@@ -1,20 +1,20 @@
 /**
  * A persistent map from the numbers of calls to what is known of them: a tree of eight branches at each node, by the
  * lowest bits of the number first. Numbers count up, so that those in flight at a time are spread evenly, and 64 of
- * them lie two steps deep. A call costs a tenth of a microsecond to put in and to take out, however many there are.
- * `PoolMachine` keeps the running calls of a member in one.
+ * them lie two steps deep. A call costs less than a tenth of a microsecond to put in and to take out, however many
+ * there are. A pool keeps the running calls of a member in one.
  */
 
-interface Leaf<A> {
+/** What is kept knows the number of its call. It is no array. */
+interface Numbered {
   readonly call: number
-  readonly value: A
 }
 
 type Branch<A> = ReadonlyArray<Node<A> | undefined>
 
-type Node<A> = Leaf<A> | Branch<A>
+type Node<A> = A | Branch<A>
 
-export interface CallMap<A> {
+export interface CallMap<A extends Numbered> {
   readonly size: number
   readonly root: Node<A> | undefined
 }
@@ -27,21 +27,21 @@ const isBranch = <A>(node: Node<A>): node is Branch<A> => Array.isArray(node)
 const branchOf = (call: number, depth: number): number =>
   depth < 10 ? (call >>> (3 * depth)) & 7 : Math.floor(call / 8 ** depth) % 8
 
-export const get = <A>({ root }: CallMap<A>, call: number): A | undefined => {
+export const get = <A extends Numbered>({ root }: CallMap<A>, call: number): A | undefined => {
   let node = root
   for (let depth = 0; node !== undefined && isBranch(node); depth++) node = node[branchOf(call, depth)]
-  return node?.call === call ? node.value : undefined
+  return node?.call === call ? node : undefined
 }
 
-const put = <A>(node: Node<A> | undefined, leaf: Leaf<A>, depth: number): Node<A> => {
-  if (node === undefined) return leaf
+const put = <A extends Numbered>(node: Node<A> | undefined, value: A, depth: number): Node<A> => {
+  if (node === undefined) return value
   if (isBranch(node)) {
-    const at = branchOf(leaf.call, depth)
+    const at = branchOf(value.call, depth)
     const branch = node.slice()
-    branch[at] = put(node[at], leaf, depth + 1)
+    branch[at] = put(node[at], value, depth + 1)
     return branch
   }
-  if (node.call === leaf.call) return leaf
+  if (node.call === value.call) return value
   const branch: Array<Node<A> | undefined> = [
     undefined,
     undefined,
@@ -53,11 +53,11 @@ const put = <A>(node: Node<A> | undefined, leaf: Leaf<A>, depth: number): Node<A
     undefined
   ]
   branch[branchOf(node.call, depth)] = node
-  return put(branch, leaf, depth)
+  return put(branch, value, depth)
 }
 
-/** What is left of a branch: nothing, the only leaf, or the branch. */
-const shortened = <A>(branch: Branch<A>): Node<A> | undefined => {
+/** What is left of a branch: nothing, the only call, or the branch. */
+const shortened = <A extends Numbered>(branch: Branch<A>): Node<A> | undefined => {
   let only: Node<A> | undefined
   for (const node of branch) {
     if (node === undefined) continue
@@ -67,7 +67,7 @@ const shortened = <A>(branch: Branch<A>): Node<A> | undefined => {
   return only === undefined || !isBranch(only) ? only : branch
 }
 
-const take = <A>(node: Node<A> | undefined, call: number, depth: number): Node<A> | undefined => {
+const take = <A extends Numbered>(node: Node<A> | undefined, call: number, depth: number): Node<A> | undefined => {
   if (node === undefined) return undefined
   if (!isBranch(node)) return node.call === call ? undefined : node
   const at = branchOf(call, depth)
@@ -79,41 +79,40 @@ const take = <A>(node: Node<A> | undefined, call: number, depth: number): Node<A
 }
 
 /** Puts a call that is not there yet. */
-export const add = <A>(map: CallMap<A>, call: number, value: A): CallMap<A> => ({
+export const add = <A extends Numbered>(map: CallMap<A>, value: A): CallMap<A> => ({
   size: map.size + 1,
-  root: put(map.root, { call, value }, 0)
+  root: put(map.root, value, 0)
 })
 
 /** Puts something else for a call that is there; nothing changes for one that is not. */
-export const replace = <A>(map: CallMap<A>, call: number, value: A): CallMap<A> =>
-  get(map, call) === undefined ? map : { size: map.size, root: put(map.root, { call, value }, 0) }
+export const replace = <A extends Numbered>(map: CallMap<A>, value: A): CallMap<A> =>
+  get(map, value.call) === undefined ? map : { size: map.size, root: put(map.root, value, 0) }
 
-export const remove = <A>(map: CallMap<A>, call: number): CallMap<A> => {
+/** The same map where the call is not there. */
+export const remove = <A extends Numbered>(map: CallMap<A>, call: number): CallMap<A> => {
   const root = take(map.root, call, 0)
   return root === map.root ? map : { size: map.size - 1, root }
 }
 
-const collect = <A>(node: Node<A> | undefined, leaves: Array<Leaf<A>>): void => {
+const collect = <A extends Numbered>(node: Node<A> | undefined, values: Array<A>): void => {
   if (node === undefined) return
-  if (!isBranch(node)) return void leaves.push(node)
-  for (const child of node) collect(child, leaves)
-}
-
-const leavesOf = <A>({ root }: CallMap<A>): ReadonlyArray<Leaf<A>> => {
-  const leaves: Array<Leaf<A>> = []
-  collect(root, leaves)
-  return leaves.toSorted((left, right) => left.call - right.call)
+  if (!isBranch(node)) return void values.push(node)
+  for (const child of node) collect(child, values)
 }
 
 /** By number: the call that was made first is first. */
-export const values = <A>(map: CallMap<A>): ReadonlyArray<A> => leavesOf(map).map(({ value }) => value)
+export const values = <A extends Numbered>({ root }: CallMap<A>): ReadonlyArray<A> => {
+  const found: Array<A> = []
+  collect(root, found)
+  return found.toSorted((left, right) => left.call - right.call)
+}
 
-/** Changes each; those that stay what they are cost nothing. */
-export const map = <A>(self: CallMap<A>, f: (value: A) => A): CallMap<A> => {
+/** Changes each, but not its number; those that stay what they are cost nothing. */
+export const map = <A extends Numbered>(self: CallMap<A>, f: (value: A) => A): CallMap<A> => {
   let result = self
-  for (const { call, value } of leavesOf(self)) {
+  for (const value of values(self)) {
     const next = f(value)
-    if (next !== value) result = replace(result, call, next)
+    if (next !== value) result = replace(result, next)
   }
   return result
 }

@@ -17,31 +17,36 @@ const step = fc.record({
   value: fc.string()
 })
 
-const sorted = (model: ReadonlyMap<number, string>) =>
-  [...model].toSorted(([left], [right]) => left - right).map(([, value]) => value)
+interface Kept {
+  readonly call: number
+  readonly value: string
+}
+
+const sorted = (model: ReadonlyMap<number, string>): ReadonlyArray<Kept> =>
+  [...model].toSorted(([left], [right]) => left - right).map(([call, value]) => ({ call, value }))
 
 describe("callMap", () => {
   it("holds what a Map holds, by number, and leaves its earlier states alone", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        let map: CallMap.CallMap<string> = CallMap.empty
+        let map: CallMap.CallMap<Kept> = CallMap.empty
         const model = new Map<number, string>()
-        const states: Array<readonly [CallMap.CallMap<string>, ReadonlyArray<string>]> = []
+        const states: Array<readonly [CallMap.CallMap<Kept>, ReadonlyArray<Kept>]> = []
         for (const { call, op, value } of steps) {
           if (op === "add" && !model.has(call)) {
-            map = CallMap.add(map, call, value)
+            map = CallMap.add(map, { call, value })
             model.set(call, value)
           } else if (op === "remove") {
             map = CallMap.remove(map, call)
             model.delete(call)
           } else if (op === "replace") {
-            map = CallMap.replace(map, call, value)
+            map = CallMap.replace(map, { call, value })
             if (model.has(call)) model.set(call, value)
           } else if (op === "map") {
-            map = CallMap.map(map, (one) => `${one}${value}`)
+            map = CallMap.map(map, (one) => ({ ...one, value: `${one.value}${value}` }))
             for (const [other, one] of model) model.set(other, `${one}${value}`)
           }
-          expect(CallMap.get(map, call)).toBe(model.get(call))
+          expect(CallMap.get(map, call)?.value).toBe(model.get(call))
           states.push([map, sorted(model)])
         }
         for (const [state, values] of states) {
