@@ -1,12 +1,15 @@
 /** Real processes that hang: stopped, stuck in a loop; and a daemon that was suspended itself. */
 import { assert, describe, it } from "@effect/vitest"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as StateTree from "@nerve/core/supervision/StateTree"
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
+import * as ProcessWorker from "@nerve/runtime/supervision/ProcessWorker"
+import * as Supervisor from "@nerve/runtime/supervision/Supervisor"
 import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
 import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
-import { Effect, Fiber, Metric, Queue, Schedule } from "effect"
+import { Effect, Fiber, Metric, Queue, Schedule, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
@@ -115,6 +118,60 @@ describe("heartbeat of real processes", () => {
           assert.strictEqual((yield* runtime.info("b")).incarnation, 1)
         })
       ),
+    120_000
+  )
+
+  it.live(
+    "in a tree, processes that are stopped or stuck in a loop are killed and started again by its strategy",
+    () =>
+      Effect.gen(function* () {
+        const worker = ProcessWorker.make(new URL("./signalled.worker.ts", import.meta.url), { heartbeat: short })
+        const branch = Supervisor.blueprint({
+          strategy: "rest-for-one",
+          respawn: RespawnPolicy.immediately,
+          children: [
+            { id: "before", worker },
+            { id: "stuck", worker },
+            { id: "after", worker }
+          ]
+        })
+        const tree = yield* Supervisor.make({
+          children: [
+            { id: "stopped", worker: branch },
+            { id: "spinning", worker: branch }
+          ]
+        })
+        yield* tree.start
+        const reaches = (fits: (now: StateTree.StateTree) => boolean) =>
+          tree.changes.pipe(Stream.filter(fits), Stream.runHead, Effect.timeout(bound))
+        yield* reaches((now) => now.state === "Running")
+        const pidOf = (now: StateTree.StateTree, at: string) => StateTree.find(now, [at, "stuck"])?.pid ?? 0
+        const before = yield* tree.snapshot
+        process.kill(pidOf(before, "stopped"), "SIGSTOP")
+        process.kill(pidOf(before, "spinning"), "SIGUSR2")
+        const ends: Array<string> = []
+        yield* reaches((now) => {
+          for (const { children } of now.children) {
+            for (const { exit, incarnation } of children) {
+              if (incarnation === 1 && exit !== null) ends.push(`${exit.outcome} ${exit.error?.slice(0, 5)}`)
+            }
+          }
+          return now.children.every(({ children }) =>
+            children.every(
+              ({ id, incarnation, state }) => state === "Running" && (id === "before") === (incarnation === 1)
+            )
+          )
+        })
+        assert.include(ends, "Killed hung:")
+        for (const at of ["stopped", "spinning"]) {
+          assert.throws(() => process.kill(pidOf(before, at), 0), /ESRCH/)
+          const now = StateTree.find(yield* tree.snapshot, [at])
+          assert.deepStrictEqual(
+            now?.children.map((child) => child.crashes),
+            [0, 1, 0]
+          )
+        }
+      }).pipe(Effect.scoped, Effect.provide(NodeSpawner.layer())),
     120_000
   )
 

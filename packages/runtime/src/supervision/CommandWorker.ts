@@ -37,8 +37,7 @@ export const make = (
           ...rest,
           env: { ...rest.env, ...handoverEnvironment(port.handover) }
         }),
-        output: output ?? logOutput,
-        readyTimeoutMs: null
+        output: output ?? logOutput
       })
   }
 }

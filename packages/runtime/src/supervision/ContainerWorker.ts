@@ -101,7 +101,6 @@ export const make = (options: Options): Blueprint<Spawner> => {
         return yield* spawnedLife(port, {
           spec: WorkerSpec.command(engine, runArguments(options, handover), { env }),
           output: options.output ?? logOutput,
-          readyTimeoutMs: null,
           controls: (child) => ({
             // Without an engine that answers, the client at least goes.
             kill: Effect.andThen(ask("kill"), child.kill("SIGKILL")),

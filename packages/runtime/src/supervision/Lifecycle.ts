@@ -102,6 +102,8 @@ export interface Port {
   readonly started: () => void
   /** Its details have changed. */
   readonly changed: () => void
+  /** Where the life stands now. */
+  readonly stateUnsafe: () => LifecycleState
 }
 
 /** How to make incarnations of a worker. A value; nothing runs by it. */

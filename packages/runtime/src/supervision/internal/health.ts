@@ -80,11 +80,7 @@ export const make = <K>(host: Host<K>): Health => {
 
   const watchMemory = (incarnation: Incarnation, limits: memoryWatch.Limits): Effect.Effect<never> => {
     const { child, number } = incarnation
-    const told = Effect.suspend(() =>
-      incarnation.memoryBytes === null ? Effect.fail("it does not tell") : Effect.succeed(incarnation.memoryBytes)
-    )
-    const looked = Effect.suspend(() => limits.rss?.(child.pid) ?? child.memory ?? told)
-    const read = Effect.catch(looked, () => told)
+    const read = memoryWatch.readOf(limits, child, () => incarnation.memoryBytes)
     return memoryWatch.watch({
       limits,
       read: Effect.tap(read, (bytes) =>

@@ -5,6 +5,7 @@
 import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Child } from "../Spawner.ts"
 
 /** As `WorkerRuntime` and `WorkerPool` take it. */
 export interface Options {
@@ -46,6 +47,20 @@ export interface Host {
   readonly read: Effect.Effect<number, unknown>
   /** Above the hard limit, or else above the soft one; told at each look for as long as it is. */
   readonly high: (limit: "soft" | "hard", bytes: number) => Effect.Effect<void>
+}
+
+/** What was given to look, else what the Spawner can tell, else what the worker told of itself, if it did. */
+export const readOf = (
+  limits: Limits,
+  child: Pick<Child, "pid" | "memory">,
+  told: () => number | null
+): Effect.Effect<number, unknown> => {
+  const byItself = Effect.suspend(() => {
+    const bytes = told()
+    return bytes === null ? Effect.fail("it does not tell") : Effect.succeed(bytes)
+  })
+  const looked = Effect.suspend(() => limits.rss?.(child.pid) ?? child.memory ?? byItself)
+  return Effect.catch(looked, () => byItself)
 }
 
 /** Looks until it is interrupted. */

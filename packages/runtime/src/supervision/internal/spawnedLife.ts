@@ -3,10 +3,10 @@
  * steered by signals to its process group, its output handed on line by line.
  */
 import type { Ending } from "@nerve/core/supervision/LifecycleState"
-import * as Frame from "@nerve/core/wire/Frame"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as outputQueue from "./outputQueue.ts"
+import * as processWatch from "./processWatch.ts"
 import { type Controls, type Port, refused, type Suspension, taken } from "../Lifecycle.ts"
 import { type Child, type Signal, Spawner } from "../Spawner.ts"
 import type { WorkerSpec } from "../WorkerSpec.ts"
@@ -32,8 +32,8 @@ const outputBuffer = 1024
 export interface Options {
   readonly spec: WorkerSpec
   readonly output: Output
-  /** Milliseconds it may take to say `ready` over the channel; null when it counts as running at once. */
-  readonly readyTimeoutMs: number | null
+  /** Of a process that speaks the protocol. One that does not counts as running at once. */
+  readonly watch?: processWatch.Settings
   /** What is not done by signal to the process group. */
   readonly controls?: (child: Child) => Controls
   /** Run when it has ended by a signal. */
@@ -58,11 +58,13 @@ export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending,
     }
     const child = spawned.success
     port.attach({ pid: child.pid, ...signals(port, child), ...options.controls?.(child) })
-    const readiness = yield* ready(port, child, options.readyTimeoutMs)
+    const failure = yield* options.watch === undefined
+      ? unwatched(port, child)
+      : processWatch.make(port, child, options.watch)
     const exit = yield* child.exit
     if (exit.signal !== null && options.afterSignal !== undefined) yield* options.afterSignal
     yield* lines.flush
-    return { ...exit, error: readiness() }
+    return { ...exit, error: failure() }
   })
 
 const outputLines = Effect.fnUntraced(function* (output: Output) {
@@ -85,40 +87,10 @@ const signals = (port: Port, child: Child): Controls => {
   }
 }
 
-/**
- * Listens for `ready`, or does not wait for it; what a command that knows nothing of frames writes to
- * descriptor 3 is nobody's concern. Gives why it was killed before it was ready, if it was.
- */
-const ready = Effect.fnUntraced(function* (port: Port, child: Child, timeoutMs: number | null) {
-  let failure: string | null = null
-  let isReady = false
-  const fail = (reason: string) => {
-    failure ??= reason
-    return child.kill("SIGKILL")
-  }
-  if (timeoutMs === null) {
+/** What a command that knows nothing of frames writes to descriptor 3 is nobody's concern. */
+const unwatched = (port: Port, child: Child): Effect.Effect<() => null> =>
+  Effect.sync(() => {
     child.channel.onFrameUnsafe(() => {})
     port.started()
-    return () => failure
-  }
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  child.channel.onFrameUnsafe((raw) => {
-    const frame = Frame.fromWorker(raw)
-    if (typeof frame === "string" || frame.t !== "ready" || isReady) return
-    if (frame.v !== Frame.protocolVersion) {
-      return void runFork(fail(`it speaks version ${frame.v} of the protocol, not ${Frame.protocolVersion}`))
-    }
-    isReady = true
-    port.started()
+    return () => null
   })
-  child.channel.onEndUnsafe((end) => {
-    if (end._tag === "Broken") runFork(fail(`it broke the protocol: ${end.message}`))
-  })
-  yield* Effect.forkScoped(
-    Effect.andThen(
-      Effect.sleep(timeoutMs),
-      Effect.suspend(() => (isReady ? Effect.void : fail(`not ready within ${timeoutMs} ms`)))
-    )
-  )
-  return () => failure
-})
