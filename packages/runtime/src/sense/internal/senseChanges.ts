@@ -6,9 +6,7 @@
  * senses, and each of them has a trial, in which it is booted alone.
  */
 import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
-import type { Problem } from "@nerve/core/domain/Problem"
 import * as SenseSchedule from "@nerve/core/sense/SenseSchedule"
-import type { SenseBoot } from "@nerve/core/wire/SenseRpcs"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,36 +14,17 @@ import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type { WorkerClient } from "../../ipc/WorkerClient.ts"
 import type { WorkerEvent } from "../../supervision/WorkerEvent.ts"
-import type { WorkerRuntime } from "../../supervision/WorkerRuntime.ts"
-import type { SenseEvent } from "../SenseEvent.ts"
 import type { SenseRpc } from "./computeEnd.ts"
 import { initOf, listedIn, unbootable } from "./senseBoot.ts"
-import type { SenseRoster } from "./senseRoster.ts"
+import type { Pool, SenseGroups } from "./senseGroups.ts"
 import { type Group, isToChange, mayHaveKilled, nowhere, type Sense } from "./senseState.ts"
 
 type Exited = Extract<WorkerEvent<GroupName>, { readonly _tag: "WorkerExited" }>
 
-/** What changes need of the pool. */
-export interface Pool {
-  readonly roster: SenseRoster
-  readonly runtime: WorkerRuntime<GroupName, SenseRpc>
-  readonly feed: (sense: Sense, input: SenseSchedule.Input) => void
+export interface Options extends Pool {
+  readonly groups: SenseGroups
   /** Wakes the sense no more. */
   readonly forget: (sense: Sense) => void
-  readonly admit: (group: Group) => void
-  readonly gone: (group: Group) => void
-  readonly learn: (sense: Sense, boot: SenseBoot) => ReadonlyArray<SenseEvent>
-  readonly setProblem: (sense: Sense, problem: Problem | null) => ReadonlyArray<SenseEvent>
-  readonly emitAll: (events: ReadonlyArray<SenseEvent>) => Effect.Effect<void>
-  readonly startWorker: (group: Group) => void
-  readonly evict: (group: Group) => Effect.Effect<void>
-  readonly restart: (group: Group) => Effect.Effect<void>
-  /** One of a name at a time: the latest, or with `onlyIfMissing` the first. */
-  readonly inBackground: (
-    name: string,
-    effect: Effect.Effect<void>,
-    options?: { readonly onlyIfMissing?: boolean }
-  ) => unknown
 }
 
 export interface SenseChanges {
@@ -78,9 +57,9 @@ const maxImports = 25
 /** The same, before such a moment is brought about. */
 const tooManyImports = 100
 
-export const make = (pool: Pool): SenseChanges => {
-  const { roster } = pool
-  const { groups, present } = roster
+export const make = (pool: Options): SenseChanges => {
+  const { groups, roster } = pool
+  const { present } = roster
   /** Of modules: each import of code that has changed is another. */
   let versions = 0
 
@@ -107,7 +86,7 @@ export const make = (pool: Pool): SenseChanges => {
     if (!sense.onTrial) return
     sense.onTrial = false
     roster.trialIn(group)?.go.openUnsafe()
-    pool.admit(group)
+    groups.admit(group)
   }
 
   /** Has the sense do what it has to, at once if it is idle. */
@@ -134,7 +113,7 @@ export const make = (pool: Pool): SenseChanges => {
       else yield* boot(sense)
     }
     // Most of the time nothing has changed, and this comes with each compute.
-    if (!sense.schedule.ready) pool.admit(sense.group)
+    if (!sense.schedule.ready) groups.admit(sense.group)
     renewWhenIdle(sense.group)
     return "stays"
   })
@@ -145,7 +124,7 @@ export const make = (pool: Pool): SenseChanges => {
     group.suspects = group.suspects.filter((suspect) => suspect !== sense)
     sense.group = nowhere
     endTrial(sense, { group })
-    pool.admit(group)
+    groups.admit(group)
     dissolve(group)
   })
 
@@ -158,16 +137,16 @@ export const make = (pool: Pool): SenseChanges => {
   /** A group without members, now and to come, has no worker. */
   const dissolve = (group: Group): void => {
     for (const sense of present) if (sense.group === group || sense.target === group) return
-    if (groups.get(group.name) !== group) return
-    groups.delete(group.name)
-    pool.inBackground(`evict:${group.name}`, pool.evict(group))
+    if (roster.groups.get(group.name) !== group) return
+    roster.groups.delete(group.name)
+    pool.inBackground(`evict:${group.name}`, groups.evict(group))
   }
 
   const arrive = (sense: Sense, group: Group): void => {
     sense.group = group
     if (!group.started) {
       sense.isolated = false
-      return pool.startWorker(group)
+      return groups.start(group)
     }
     // Its worker may have had a sense of this name before, and keeps every version of a module.
     sense.stale = "code"
@@ -178,7 +157,7 @@ export const make = (pool: Pool): SenseChanges => {
     const { group } = sense
     const isCode = sense.stale === "code"
     // Nothing is left of the old code then. One that may kill its worker is not to do so while that starts.
-    if (isCode && !sense.isolated && roster.membersOf(group).length === 1) return yield* pool.restart(group)
+    if (isCode && !sense.isolated && roster.membersOf(group).length === 1) return yield* groups.restart(group)
     sense.stale = null
     if (isCode) {
       // The worker of an isolated one has none of its code yet.
@@ -193,7 +172,7 @@ export const make = (pool: Pool): SenseChanges => {
     sense.booting = false
     if (Exit.isSuccess(exit)) {
       sense.isolated = false
-      const events = pool.learn(sense, exit.value)
+      const events = groups.learn(sense, exit.value)
       endTrial(sense)
       return yield* pool.emitAll(events)
     }
@@ -204,13 +183,13 @@ export const make = (pool: Pool): SenseChanges => {
       return
     }
     if (error?._tag === "WorkerDied") {
-      if (error.incarnation === group.incarnation) pool.gone(group)
+      if (error.incarnation === group.incarnation) groups.gone(group)
       // Somebody else may have been at fault: it is tried once more, alone.
       if (!onTrial || !sense.onTrial) return tryAlone([sense])
       sense.leftOutAt = error.incarnation
     }
     const why = error?._tag === "WorkerDied" ? null : (error?.message ?? Cause.pretty(exit.cause))
-    const events = pool.setProblem(sense, unbootable(sense, why))
+    const events = groups.setProblem(sense, unbootable(sense, why))
     endTrial(sense)
     yield* pool.emitAll(events)
   })
@@ -249,13 +228,13 @@ export const make = (pool: Pool): SenseChanges => {
 
   /** Starts a group's worker anew once it has loaded so many versions of modules that it must have grown. */
   const renewWhenIdle = (group: Group): void => {
-    if (group.imports < maxImports || groups.get(group.name) !== group) return
+    if (group.imports < maxImports || roster.groups.get(group.name) !== group) return
     if (roster.membersOf(group).some((sense) => SenseSchedule.isRunning(sense.schedule))) {
       // It is never idle: nothing starts until it was.
-      if (group.imports >= tooManyImports) pool.gone(group)
+      if (group.imports >= tooManyImports) groups.gone(group)
       return
     }
-    pool.inBackground(`renew:${group.name}`, pool.restart(group), { onlyIfMissing: true })
+    pool.inBackground(`renew:${group.name}`, groups.restart(group), { onlyIfMissing: true })
   }
 
   const reload = (sense: Sense, files: ReadonlyArray<string>): void => {

@@ -1,6 +1,6 @@
 /** Which senses and groups a pool has. */
-import type { SenseName } from "@nerve/core/domain/Ids"
-import type { Group, Sense } from "./senseState.ts"
+import type { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import { dependentsIn, type Group, newGroup, type Sense } from "./senseState.ts"
 
 export class SenseRoster {
   /** Those in force. */
@@ -8,6 +8,7 @@ export class SenseRoster {
   /** These, and those that are leaving. */
   readonly present = new Set<Sense>()
   readonly groups = new Map<string, Group>()
+  #dependents: ReadonlyMap<string, ReadonlyArray<Sense>> = new Map()
 
   membersOf(group: Group): ReadonlyArray<Sense> {
     return Array.from(this.present).filter((sense) => sense.group === group)
@@ -22,5 +23,22 @@ export class SenseRoster {
   /** Whose databases each sense may read. */
   peerNames(): ReadonlyArray<SenseName> {
     return Array.from(this.senses.values(), (sense) => sense.config.name)
+  }
+
+  /** The group of this name, from now on if there was none. */
+  groupOf(name: GroupName): Group {
+    const group = this.groups.get(name) ?? newGroup(name)
+    this.groups.set(name, group)
+    return group
+  }
+
+  /** Looks anew who is triggered by whose signals: the senses in force are other ones. */
+  link(): void {
+    this.#dependents = dependentsIn(this.senses.values())
+  }
+
+  /** Who is triggered by this one's signals, as of the last `link`. */
+  dependentsOf(sense: Sense): ReadonlyArray<Sense> {
+    return this.#dependents.get(sense.config.name) ?? []
   }
 }
