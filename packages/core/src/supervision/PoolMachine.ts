@@ -30,6 +30,7 @@ import * as poolMembers from "./internal/poolMembers.ts"
 import * as poolRecycling from "./internal/poolRecycling.ts"
 import * as poolScaling from "./internal/poolScaling.ts"
 import * as poolSlots from "./internal/poolSlots.ts"
+import * as poolUsual from "./internal/poolUsual.ts"
 import { isGivenUp, type PoolState, type RecycleReason } from "./PoolState.ts"
 
 export type Input =
@@ -115,7 +116,11 @@ export interface Decision {
 }
 
 /** Total: every input has its clause, and one that names what is no more changes nothing. */
-export const decide = (state: PoolState, input: Input, now: number): Decision => {
+export const decide = (state: PoolState, input: Input, now: number): Decision =>
+  poolUsual.decide(state, input, now) ?? decideAtLength(state, input, now)
+
+/** The same for any state and input, the usual ones among them. */
+export const decideAtLength = (state: PoolState, input: Input, now: number): Decision => {
   const draft = begin(state)
   take(draft, input, now)
   if (!draft.structural && poolScaling.mayGrow(draft)) {

@@ -5,6 +5,7 @@
 import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
 import * as PoolState from "@nerve/core/supervision/PoolState"
 import * as fc from "fast-check"
+import { isDeepStrictEqual } from "node:util"
 import * as CallMap from "../../src/supervision/internal/callMap.ts"
 import * as Fifo from "../../src/supervision/internal/fifo.ts"
 import { alarm } from "../../src/supervision/internal/poolDeadlines.ts"
@@ -87,9 +88,17 @@ export const world = (initial: PoolState.Settings) => {
     if (!condition) throw new Error(`${rule}\n${JSON.stringify(state, null, 1)}`)
   }
 
+  /** What is decided without looking further is what looking further would come to. */
+  const agree = (short: PoolMachine.Decision, long: PoolMachine.Decision) => {
+    check(isDeepStrictEqual(short.state, long.state), "the usual decision makes another state")
+    check(isDeepStrictEqual(short.actions, long.actions), "the usual decision asks for something else")
+    check(short.structural === long.structural, "the usual decision is of another kind")
+  }
+
   const feed = (input: PoolMachine.Input) => {
     const before = state
     const decision = PoolMachine.decide(state, input, now)
+    agree(decision, PoolMachine.decideAtLength(state, input, now))
     state = decision.state
     wakeAt = Math.min(wakeAt, decision.wakeAt)
     for (const action of decision.actions) apply(action, before)

@@ -33,49 +33,38 @@ export const get = <A extends Numbered>({ root }: CallMap<A>, call: number): A |
   return node?.call === call ? node : undefined
 }
 
+const blank: Branch<never> = Array.from({ length: 8 }, () => undefined)
+
+/** Spelt out: it is most of what a call costs, and a copy by `slice` costs twice as much. */
+const withNode = <A>(branch: Branch<A>, at: number, node: Node<A> | undefined): Branch<A> => {
+  const copy = [branch[0], branch[1], branch[2], branch[3], branch[4], branch[5], branch[6], branch[7]]
+  copy[at] = node
+  return copy
+}
+
 const put = <A extends Numbered>(node: Node<A> | undefined, value: A, depth: number): Node<A> => {
   if (node === undefined) return value
   if (isBranch(node)) {
     const at = branchOf(value.call, depth)
-    const branch = node.slice()
-    branch[at] = put(node[at], value, depth + 1)
-    return branch
+    return withNode(node, at, put(node[at], value, depth + 1))
   }
-  if (node.call === value.call) return value
-  const branch: Array<Node<A> | undefined> = [
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined
-  ]
-  branch[branchOf(node.call, depth)] = node
-  return put(branch, value, depth)
+  return node.call === value.call ? value : put(withNode(blank, branchOf(node.call, depth), node), value, depth)
 }
 
-/** What is left of a branch: nothing, the only call, or the branch. */
-const shortened = <A extends Numbered>(branch: Branch<A>): Node<A> | undefined => {
-  let only: Node<A> | undefined
-  for (const node of branch) {
-    if (node === undefined) continue
-    if (only !== undefined) return branch
-    only = node
-  }
-  return only === undefined || !isBranch(only) ? only : branch
+const isEmpty = <A>(branch: Branch<A>): boolean => {
+  for (let at = 0; at < branch.length; at++) if (branch[at] !== undefined) return false
+  return true
 }
 
+/** A branch stays one until it is empty: it will soon be filled again. */
 const take = <A extends Numbered>(node: Node<A> | undefined, call: number, depth: number): Node<A> | undefined => {
   if (node === undefined) return undefined
   if (!isBranch(node)) return node.call === call ? undefined : node
   const at = branchOf(call, depth)
   const rest = take(node[at], call, depth + 1)
   if (rest === node[at]) return node
-  const branch = node.slice()
-  branch[at] = rest
-  return rest !== undefined && isBranch(rest) ? branch : shortened(branch)
+  const branch = withNode(node, at, rest)
+  return rest === undefined && isEmpty(branch) ? undefined : branch
 }
 
 /** Puts a call that is not there yet. */

@@ -14,8 +14,8 @@ export const submitted = (draft: Draft, input: Extract<Input, { readonly _tag: "
   if (draft.closing !== null) return fail(draft, call, { _tag: "Stopped" })
   if (isGivenUp(draft)) return fail(draft, call, givenUp(draft))
   const waiting: Waiting = { call, since: now, waitUntil: now + waitMs, timeoutMs }
-  const member = draft.queue.size === 0 ? poolDispatch.pick(draft) : undefined
-  if (member !== undefined) return poolDispatch.run(draft, waiting, member, now)
+  const at = draft.queue.size === 0 ? poolDispatch.pick(draft) : -1
+  if (at !== -1) return poolDispatch.run(draft, waiting, at, now)
   if (draft.queue.size >= places(draft)) return fail(draft, call, { _tag: "QueueFull" })
   draft.queue = Fifo.append(draft.queue, waiting)
   wake(draft, waiting.waitUntil)
@@ -67,8 +67,8 @@ const cancelRunning = (draft: Draft, member: Member, call: number, now: number):
   draft.actions.push({ _tag: "SendCancel", call, member: member.id })
 }
 
-/** Whether a member has had its share of calls with this many. */
-export const isWorn = ({ due, kept, stage }: Member, jobs: number, maxJobs: number): boolean =>
+/** Whether a member has had its share of calls. */
+export const isWorn = ({ due, jobs, kept, stage }: Member, maxJobs: number): boolean =>
   maxJobs > 0 && jobs >= maxJobs && stage === "ready" && !kept && due === null
 
 export const ended = (draft: Draft, input: Extract<Input, { readonly _tag: "Ended" }>, now: number): void => {
@@ -76,9 +76,9 @@ export const ended = (draft: Draft, input: Extract<Input, { readonly _tag: "Ende
   const running = member === undefined ? undefined : CallMap.remove(member.running, input.call)
   if (member === undefined || running === undefined || running === member.running) return
   const { idleMs, maxJobs, maximum, minimum } = draft.settings
-  const jobs = member.jobs + 1
-  const worn = isWorn(member, jobs, maxJobs)
-  setMember(draft, { ...member, jobs, idleSince: now, running, due: worn ? "jobs" : member.due })
+  const next = poolDispatch.withoutCall(member, running, now)
+  const worn = isWorn(next, maxJobs)
+  setMember(draft, worn ? { ...next, due: "jobs" } : next)
   draft.structural ||= worn || member.stage !== "ready" || draft.closing !== null
   if (maximum > minimum && running.size === 0) wake(draft, now + idleMs)
 }
