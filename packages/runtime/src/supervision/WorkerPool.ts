@@ -3,54 +3,43 @@
  * none, and are bounded in time by killing whoever does not answer. Workers are replaced by number of
  * calls, age and memory, and on `reload`, without a call noticing.
  *
- * What happens is decided by `PoolMachine`, purely; this is the shell that carries it out. Inputs are
- * handled one after the other, synchronously, wherever they come from: a call is dispatched within the
- * call of its method, without a fiber. What takes time (a boot, a stop, the policy's answer) runs in
- * fibers of its own and reports back as an input. The pool alone restarts its workers.
+ * What happens is decided by `PoolMachine`, purely; this puts together what carries it out, a file of `internal/` for
+ * each concern: the state and its one place of change, calls, workers, events, who waits. A call is dispatched within
+ * the call of its method, without a fiber. What takes time (a boot, a stop, the policy's answer) runs in fibers of its
+ * own and reports back as an input. The pool alone restarts its workers.
  */
-import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
-import * as PoolState from "@nerve/core/supervision/PoolState"
+import type * as PoolMachine from "@nerve/core/supervision/PoolMachine"
+import type * as PoolState from "@nerve/core/supervision/PoolState"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
-import * as Frame from "@nerve/core/wire/Frame"
 import type * as ByteSize from "effect/ByteSize"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
-import { IdMap } from "../internal/idMap.ts"
-import * as eventHub from "./internal/eventHub.ts"
+import type * as Stream from "effect/Stream"
 import * as memoryWatch from "./internal/memoryWatch.ts"
-import * as outputQueue from "./internal/outputQueue.ts"
+import { PoolCalls } from "./internal/poolCalls.ts"
 import * as poolClient from "./internal/poolClient.ts"
-import { type JobEvents, PoolJob } from "./internal/poolJob.ts"
 import * as poolConfig from "./internal/poolConfig.ts"
-import * as spares from "./internal/spares.ts"
+import { PoolEngine } from "./internal/poolEngine.ts"
+import * as poolEvents from "./internal/poolEvents.ts"
+import * as poolInfo from "./internal/poolInfo.ts"
+import type { PoolMember } from "./internal/poolMember.ts"
+import * as poolRespawn from "./internal/poolRespawn.ts"
+import * as poolSettings from "./internal/poolSettings.ts"
+import { PoolWaiters } from "./internal/poolWaiters.ts"
+import { PoolWorkers } from "./internal/poolWorkers.ts"
 import * as pulse from "./internal/pulse.ts"
-import * as poolMember from "./internal/poolMember.ts"
-import { Busy, type PoolError } from "./PoolError.ts"
+import * as spares from "./internal/spares.ts"
+import type { PoolError } from "./PoolError.ts"
 import type { PoolEvent } from "./PoolEvent.ts"
 import { Spawner } from "./Spawner.ts"
-import {
-  CallTimeout,
-  ProtocolViolation,
-  RespawnLimitReached,
-  WorkerDied,
-  type WorkerError,
-  WorkerStopped
-} from "./WorkerError.ts"
-import type { WorkerEvent } from "./WorkerEvent.ts"
+import type { RespawnLimitReached, WorkerStopped } from "./WorkerError.ts"
 import * as WorkerMetrics from "./WorkerMetrics.ts"
 import type { WorkerSpec } from "./WorkerSpec.ts"
 
@@ -218,44 +207,6 @@ export interface WorkerPool<Rpcs extends Rpc.Any> {
  */
 export const config: (prefix: string) => Config.Config<PoolSettings> = poolConfig.make
 
-/** Events kept for a slow reader of `events`. */
-const eventBuffer = 1024
-
-/** Output lines and events of the pool kept while `onEvent` is busy; the oldest are dropped. */
-const outputBuffer = 4096
-
-/** A timer that comes later than this was held up: this process stood still, and nobody else is to blame. */
-const stallMs = 1000
-
-/** After standing still, how long answers that have come meanwhile may take to be read. */
-const stallGraceMs = 1000
-
-const tooFarAhead = `more than ${Frame.streamWindow} chunks that were not acknowledged`
-
-/** Settings whose size is known. */
-type Sized = PoolSettings & { readonly size: number | { readonly minimum: number; readonly maximum: number } }
-
-const rangeOf = (size: Sized["size"]) => {
-  const { maximum, minimum } = typeof size === "number" ? { minimum: size, maximum: size } : size
-  const least = Math.max(0, Math.floor(minimum))
-  return { minimum: least, maximum: Math.max(1, least, Math.floor(maximum)) }
-}
-
-const millis = (input: Duration.Input | undefined, otherwise: number): number =>
-  input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
-
-const settingsOf = (options: Sized, stop: StopPolicy.StopPolicy): PoolState.Settings => ({
-  ...rangeOf(options.size),
-  queue: options.queue ?? 1024,
-  concurrency: Math.max(1, options.concurrencyPerWorker ?? 1),
-  maxJobs: options.maxJobs ?? 0,
-  ttlMs: millis(options.ttl, Infinity),
-  growAfterMs: millis(options.growAfter, 50),
-  idleMs: millis(options.idleTimeout, 60_000),
-  cancelMs: millis(options.cancelTimeout, 1000),
-  drainMs: stop.drainMs
-})
-
 /**
  * Starts a pool; its workers boot side by side, without being waited for. Closing the scope cuts off
  * what runs and stops all workers by the ladder; call `shutdown` before that to let calls end.
@@ -263,485 +214,100 @@ const settingsOf = (options: Sized, stop: StopPolicy.StopPolicy): PoolState.Sett
 export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   options: Options<Rpcs>
 ): Effect.fn.Return<WorkerPool<Rpcs>, never, Spawner | Scope.Scope> {
-  const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const runFork = Effect.runForkWith(context)
   // Not a child of our scope: its fibers must live until the shutdown, a finalizer of ours, is done.
   const scope = yield* Scope.make()
   const name = options.name ?? "pool"
-  const stopPolicy = options.stop ?? StopPolicy.standard
-  const settings = settingsOf(options, stopPolicy)
-  const heartbeat = pulse.settingsOf(options.heartbeat, "idle")
-  const memory = memoryWatch.limitsOf(options)
+  const stop = options.stop ?? StopPolicy.standard
+  const bounds = poolSettings.bounds(options)
   const metrics = WorkerMetrics.make(name, context)
   const spareScope = yield* Scope.make()
   const kept = yield* Scope.provide(spares.make(yield* Spawner, options.spares, metrics), spareScope)
-  const execTimeoutMs = millis(options.execTimeout, Infinity)
-  const waitTimeoutMs = millis(options.waitTimeout, Infinity)
-  const bootTimeoutMs = millis(options.bootTimeout, 10_000)
 
-  let state = PoolState.make(settings)
-  const members = new Map<number, poolMember.PoolMember>()
-  const jobs = new IdMap<PoolJob>()
-  let nextJob = 1
-
-  /** Milliseconds on a clock that never goes back. */
-  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-
-  // --- events and changes ------------------------------------------------------------------------
-
-  const events = eventHub.make<PoolEvent>(eventBuffer)
-  const outputs = yield* outputQueue.make<PoolEvent>(outputBuffer)
-  const printed = yield* Queue.sliding<void>(1)
-  const infos = yield* SubscriptionRef.make<PoolInfo | undefined>(undefined)
-  const dirty = yield* Queue.sliding<void>(1)
-
-  const tell = (event: PoolEvent) =>
-    Effect.andThen(
-      events.publish(event),
-      options.onEvent === undefined
-        ? Effect.void
-        : Effect.catchCause(
-            Effect.suspend(() => options.onEvent?.(event) ?? Effect.void),
-            (cause) => Effect.logError(`onEvent of pool ${name} died`, Cause.pretty(cause))
-          )
-    )
-
-  const emitUnsafe = (event: PoolEvent, source?: outputQueue.Source) => {
-    outputs.offerUnsafe(event, source)
-    Queue.offerUnsafe(printed, undefined)
-  }
-
-  // One event is told at a time, and what was printed before an exit is told before the exit.
-  const telling = Semaphore.makeUnsafe(1)
-  const outputsFirst = outputs.forEachNow(tell)
-  const tellOutputs = telling.withPermit(outputsFirst)
-  const emit = (event: PoolEvent) => telling.withPermit(Effect.andThen(outputsFirst, tell(event)))
-
-  yield* Effect.forkIn(Effect.forever(Effect.andThen(Queue.take(printed), tellOutputs)), scope)
-  yield* Effect.forkIn(outputs.watch, scope)
-  yield* Effect.forkIn(
-    Effect.forever(
-      Effect.andThen(
-        Queue.take(dirty),
-        Effect.suspend(() => SubscriptionRef.set(infos, snapshot()))
-      )
-    ),
+  const engine = new PoolEngine(poolSettings.of(options, stop), yield* Clock.Clock, context, {
+    carryOut: (action) => carryOut(action),
+    changed: () => {
+      waiters.settle()
+      changes.changed()
+    },
+    beforeTick: (now) => calls.extendStreams(now)
+  })
+  const members = new Map<number, PoolMember>()
+  const events = yield* poolEvents.make(name, options.onEvent, scope)
+  const snapshot = () => poolInfo.snapshot({ engine, members, spares: kept.info })
+  const changes = yield* poolInfo.changes(snapshot, scope)
+  const waiters = new PoolWaiters(name, engine)
+  const respawn = poolRespawn.make(options.respawn ?? RespawnPolicy.intensity({ max: 6, within: "60 seconds" }))
+  const calls = new PoolCalls({ name, bounds, engine, members, emitUnsafe: events.emitUnsafe })
+  const workers = new PoolWorkers(members, {
+    name,
+    engine,
+    events,
+    worker: options.worker,
+    spawner: kept.spawner,
+    bootTimeoutMs: bounds.bootMs,
+    stop,
+    heartbeat: pulse.settingsOf(options.heartbeat, "idle"),
+    memory: memoryWatch.limitsOf(options),
+    metrics,
+    changed: changes.changed,
+    lost: (member) => calls.lost(member),
+    context,
     scope
-  )
-  const changed = () => {
-    Queue.offerUnsafe(dirty, undefined)
-  }
-
-  const snapshot = (): PoolInfo => ({
-    state: state.closing === null ? "open" : state.members.length === 0 ? "closed" : "closing",
-    size: state.slots.length,
-    ready: state.members.filter((one) => one.stage === "ready").length,
-    givenUp: state.slots.filter((slot) => slot.pause?._tag === "GivenUp").length,
-    queued: state.queue.size,
-    running: state.members.reduce((sum, one) => sum + one.running.size, 0),
-    generation: state.generation,
-    workers: state.members.map(workerInfo),
-    spares: kept.info()
   })
 
-  const workerInfo = (member: PoolState.Member): PoolWorkerInfo => {
-    const info = members.get(member.id)?.info()
-    return {
-      slot: member.slot,
-      incarnation: member.id,
-      pid: info?.pid ?? null,
-      stage: member.stage,
-      running: member.running.size,
-      jobs: member.jobs,
-      generation: member.generation,
-      ageMs: member.readyAt === 0 ? 0 : now() - member.readyAt,
-      due: member.due ?? (member.generation < state.generation && !member.kept ? "reload" : null),
-      stderrTail: info?.stderrTail ?? ""
-    }
-  }
-
-  // --- inputs: decided and carried out one after the other -----------------------------------------
-
-  let inbox: Array<PoolMachine.Input> = []
-  let stepping = false
-
-  /** An input that comes while another is carried out has its turn when that is done. */
-  const step = (input: PoolMachine.Input): void => {
-    if (stepping) return void inbox.push(input)
-    stepping = true
-    take(input)
-    while (inbox.length > 0) {
-      const inputs = inbox
-      inbox = []
-      for (const next of inputs) take(next)
-    }
-    stepping = false
-  }
-
-  const take = (input: PoolMachine.Input): void => {
-    const decision = PoolMachine.decide(state, input, now())
-    state = decision.state
-    for (const action of decision.actions) carryOut(action)
-    arm(decision.wakeAt)
-    if (!decision.structural) return
-    settleWaiters()
-    changed()
-  }
-
-  // --- one timer for all that is due ---------------------------------------------------------------
-
-  let armedAt = Infinity
-  let timer: Fiber.Fiber<void> | undefined
-
-  const arm = (at: number): void => {
-    if (at >= armedAt) return
-    armedAt = at
-    timer?.interruptUnsafe()
-    timer = runFork(Effect.andThen(Effect.sleep(Math.max(0, Math.ceil(at - now()))), Effect.sync(onTimer)))
-  }
-
-  const onTimer = (): void => {
-    const at = now()
-    const late = at - armedAt
-    armedAt = Infinity
-    timer = undefined
-    if (late > stallMs) step({ _tag: "Stalled", forMs: late + stallGraceMs })
-    for (const job of jobs.values()) extendStream(job, at)
-    step({ _tag: "Tick" })
-  }
-
-  /** A stream's bound runs only while its worker is the one to move. */
-  const extendStream = (job: PoolJob, at: number): void => {
-    if (!job.call.streaming || job.worker === undefined) return
-    const deadline = (job.unread > 0 ? at : job.movedAt) + job.timeoutMs
-    if (deadline > at && deadline !== Infinity) step({ _tag: "Extended", call: job.number, deadline })
-  }
-
-  // --- calls ---------------------------------------------------------------------------------------
-
-  const submit = (call: poolClient.PoolCall): PoolJob => {
-    const number = nextJob++
-    const timeoutMs = call.options?.timeoutMs ?? execTimeoutMs
-    const job = new PoolJob(number, call, timeoutMs, jobEvents)
-    jobs.add(number, job)
-    step({ _tag: "Submitted", call: number, timeoutMs, waitMs: call.options?.waitMs ?? waitTimeoutMs })
-    return job
-  }
-
-  const cancel = (job: PoolJob): void => {
-    if (job.over) return
-    job.over = true
-    if (job.worker === undefined) jobs.delete(job.number)
-    step({ _tag: "Cancelled", call: job.number })
-  }
-
-  const acknowledge = (job: PoolJob): void => {
-    job.unread -= 1
-    job.movedAt = now()
-    job.worker?.acknowledge(job)
-  }
-
-  const fail = (job: PoolJob, error: PoolError): void => {
-    if (job.over) return
-    job.over = true
-    job.call.fail(error)
-  }
-
-  const dispatch = (id: number, member: number): void => {
-    const job = jobs.get(id)
-    const worker = members.get(member)
-    if (job === undefined || worker === undefined) return
-    job.member = member
-    job.worker = worker
-    if (job.call.streaming) job.movedAt = now()
-    worker.submit(job)
-  }
-
-  /** What a worker does about the calls that it has. */
-  const jobEvents: JobEvents = {
-    settled: (job, frame) => {
-      const worker = job.worker?.name ?? name
-      jobs.delete(job.number)
-      step({ _tag: "Ended", call: job.number, member: job.member })
-      if (job.over) return
-      job.over = true
-      job.call.settle(frame, worker)
-    },
-    chunk: (job, values) => {
-      const worker = job.worker?.name ?? name
-      job.unread += 1
-      job.movedAt = now()
-      if (job.over) return
-      if (job.unread <= Frame.streamWindow) return job.call.chunk(values, worker)
-      fail(job, new ProtocolViolation({ key: worker, method: job.method, detail: tooFarAhead }))
-      step({ _tag: "Cancelled", call: job.number })
-    },
-    failed: (job, error) => {
-      const { member } = job
-      const returns = job.id === undefined && error._tag !== "ProtocolViolation" && !job.over
-      if (error._tag === "WorkerDied" || returns) step({ _tag: "Lost", member })
-      // It has not left for this worker, so it may go to another.
-      if (returns) return giveBack(job)
-      jobs.delete(job.number)
-      step({ _tag: "Ended", call: job.number, member: job.member })
-      fail(job, asPoolError(error, member))
-    }
-  }
-
-  const giveBack = (job: PoolJob): void => {
-    job.worker = undefined
-    job.id = undefined
-    step({ _tag: "Returned", call: job.number })
-  }
-
-  /** Nothing reaches this member any more: what has not left for it goes elsewhere. */
-  const lost = (member: number): void => {
-    step({ _tag: "Lost", member })
-    for (const job of jobs.values()) {
-      if (job.member !== member || job.worker === undefined || job.over) continue
-      if (members.get(member)?.takeBack(job) === true) giveBack(job)
-    }
-  }
-
-  const sendCancel = (id: number, member: number): void => {
-    const job = jobs.get(id)
-    const worker = members.get(member)
-    if (job?.worker === undefined || worker === undefined) return
-    if (!worker.takeBack(job)) return worker.cancel(job)
-    jobs.delete(id)
-    step({ _tag: "Ended", call: id, member })
-  }
-
-  const asPoolError = (error: WorkerError, member: number): PoolError => {
-    switch (error._tag) {
-      case "WorkerDied": {
-        const { exit, key, stderrTail } = error
-        return new WorkerDied({ key, incarnation: member, exit, stderrTail })
-      }
-      case "MailboxFull":
-        // A member's table has no bound of its own: it is never full.
-        return new WorkerStopped({ key: error.key })
-      default:
-        return error
-    }
-  }
-
-  const failed = (id: number, failure: PoolMachine.Failure): void => {
-    const job = jobs.get(id)
-    if (job === undefined) return
-    // What is in a member's table is removed from there when its answer comes, or its member dies.
-    if (job.worker === undefined) jobs.delete(id)
-    fail(job, toError(job, failure))
-  }
-
-  const toError = (job: PoolJob, failure: PoolMachine.Failure): PoolError => {
-    const waiting = state.queue.size
-    switch (failure._tag) {
-      case "QueueFull":
-        return new Busy({ pool: name, reason: "queue-full", waiting, waitedMs: 0 })
-      case "WaitedTooLong":
-        return new Busy({ pool: name, reason: "waited", waiting, waitedMs: failure.waitedMs })
-      case "TimedOut": {
-        const { timeoutMs } = failure
-        const worker = members.get(failure.member)
-        const { method } = job.call
-        emitUnsafe({ _tag: "CallTimedOut", key: worker?.slot ?? 0, incarnation: failure.member, method, timeoutMs })
-        return new CallTimeout({ key: worker?.name ?? name, method, timeoutMs })
-      }
-      case "Died": {
-        const worker = members.get(failure.member)
-        return new WorkerDied({
-          key: worker?.name ?? name,
-          incarnation: failure.member,
-          exit: { code: null, signal: null },
-          stderrTail: worker?.info().stderrTail ?? ""
-        })
-      }
-      case "GivenUp":
-        return new RespawnLimitReached({ key: name, crashes: failure.crashes, lastFailure: failure.reason })
-      case "Stopped":
-        return new WorkerStopped({ key: name })
-    }
-  }
-
-  // --- workers -------------------------------------------------------------------------------------
-
-  const boot = (action: Extract<PoolMachine.Action, { readonly _tag: "Boot" }>): void => {
-    const { member: id, replaces, slot, why } = action
-    if (replaces !== null && why !== null) {
-      emitUnsafe({ _tag: "WorkerRecycling", key: slot, incarnation: replaces, successor: id, reason: why })
-    }
-    members.set(
-      id,
-      poolMember.startUnsafe({
-        id,
-        slot,
-        name: `${name}/${slot}`,
-        spawner: kept.spawner,
-        worker: () => options.worker(slot),
-        bootTimeoutMs,
-        stop: stopPolicy,
-        heartbeat,
-        memory,
-        onMemoryHigh: () => step({ _tag: "MemoryHigh", member: id }),
-        metrics,
-        emit: (event) =>
-          Effect.andThen(
-            emit(event),
-            Effect.sync(() => onWorkerEvent(id, event))
-          ),
-        emitUnsafe,
-        changed,
-        lost: () => lost(id),
-        context,
-        scope
-      })
-    )
-  }
-
-  const onWorkerEvent = (id: number, event: WorkerEvent<number>): void => {
-    if (event._tag === "WorkerReady") step({ _tag: "Ready", member: id })
-    if (event._tag !== "WorkerExited") return
-    const { exit, reason, uptimeMs } = event
-    step({ _tag: "Exited", member: id, exit: event.pid === null ? null : exit, uptimeMs, reason })
-    // One that was not stopped is freed here; stopping one that is gone only does that.
-    if (!event.expected) runFork(free(id, StopPolicy.kill))
-  }
-
-  /** Stops a member and forgets it. The exit is told by its event; this is for one that never came that far. */
-  const free = (id: number, policy: StopPolicy.StopPolicy) =>
-    Effect.andThen(
-      Effect.suspend(() => members.get(id)?.stop(policy) ?? Effect.void),
-      Effect.sync(() => {
-        step({ _tag: "Exited", member: id, exit: null, uptimeMs: 0, reason: "stopped" })
-        members.delete(id)
-        changed()
-      })
-    )
-
-  const policies = new Map<number, Effect.Success<ReturnType<typeof RespawnPolicy.toDecide>>>()
-  const respawn = options.respawn ?? RespawnPolicy.intensity({ max: 6, within: "60 seconds" })
-
   const askPolicy = Effect.fnUntraced(function* (action: Extract<PoolMachine.Action, { readonly _tag: "AskPolicy" }>) {
-    const { exit, member, reason, slot, uptimeMs } = action
-    const decide = policies.get(slot) ?? (yield* RespawnPolicy.toDecide(respawn))
-    policies.set(slot, decide)
-    const decision = yield* decide(yield* Clock.currentTimeMillis, { exit, uptimeMs })
-    if (decision._tag === "GiveUp") return step({ _tag: "GiveUpDecided", member, reason })
-    const crashes = state.slots.find((one) => one.slot === slot)?.crashes ?? 0
-    yield* emit({ _tag: "RespawnScheduled", key: slot, delayMs: decision.delayMs, crashes })
-    step({ _tag: "RespawnDecided", member, delayMs: decision.delayMs })
+    const answer = yield* respawn.ask(action)
+    if (answer._tag === "RespawnDecided") {
+      const crashes = engine.state.slots.find(({ slot }) => slot === action.slot)?.crashes ?? 0
+      yield* events.emit({ _tag: "RespawnScheduled", key: action.slot, delayMs: answer.delayMs, crashes })
+    }
+    engine.step(answer)
   })
 
   const carryOut = (action: PoolMachine.Action): void => {
     switch (action._tag) {
-      case "Boot":
-        return boot(action)
       case "Dispatch":
-        return dispatch(action.call, action.member)
+        return calls.dispatch(action.call, action.member)
       case "SendCancel":
-        return sendCancel(action.call, action.member)
+        return calls.sendCancel(action.call, action.member)
       case "Fail":
-        return failed(action.call, action.failure)
-      case "Kill": {
-        const worker = members.get(action.member)
-        if (worker !== undefined) runFork(worker.kill(action.reason))
-        return
-      }
+        return calls.fail(action.call, action.failure)
+      case "Boot":
+        return workers.boot(action)
+      case "Kill":
+        return workers.kill(action.member, action.reason)
       case "Stop":
-        runFork(free(action.member, stopPolicy))
-        return
+        return workers.stop(action.member)
       case "AskPolicy":
-        runFork(
-          Effect.catchCause(askPolicy(action), (cause) =>
-            Effect.sync(() => step({ _tag: "GiveUpDecided", member: action.member, reason: Cause.pretty(cause) }))
-          )
-        )
-        return
+        return void Effect.runForkWith(context)(askPolicy(action))
       case "ForgetCrashes":
-        policies.delete(action.slot)
-        return
-      case "GaveUp": {
-        const { crashes, reason, slot } = action
-        emitUnsafe({ _tag: "WorkerGivenUp", key: slot, crashes, reason })
-        return failWaiters(slot, crashes, reason)
-      }
+        return respawn.forget(action.slot)
+      case "GaveUp":
       case "RecycleAbandoned": {
-        const { crashes, reason, slot } = action
-        emitUnsafe({ _tag: "RecycleAbandoned", key: slot, crashes, reason })
-        return failWaiters(slot, crashes, reason)
+        const { _tag, crashes, reason, slot } = action
+        events.emitUnsafe({ _tag: _tag === "GaveUp" ? "WorkerGivenUp" : _tag, key: slot, crashes, reason })
+        return waiters.giveUp(slot, crashes, reason)
       }
       case "Resized":
-        return emitUnsafe({ _tag: "PoolResized", size: action.size })
+        return events.emitUnsafe({ _tag: "PoolResized", size: action.size })
     }
   }
 
-  // --- who waits for the pool to come somewhere ------------------------------------------------------
-
-  interface Waiter {
-    readonly until: "booted" | "reloaded" | "closed"
-    /** Of which workers must be; the reload that asks for it may still be in the inbox. */
-    readonly generation: number
-    readonly done: Deferred.Deferred<void, RespawnLimitReached | WorkerStopped>
-  }
-  let waiters: ReadonlyArray<Waiter> = []
-
-  const endWaiters = (
-    exit: Effect.Effect<void, RespawnLimitReached | WorkerStopped>,
-    which: (waiter: Waiter) => boolean
-  ) => {
-    const ending = waiters.filter(which)
-    if (ending.length === 0) return
-    waiters = waiters.filter((waiter) => !which(waiter))
-    for (const { done } of ending) Deferred.doneUnsafe(done, exit)
-  }
-
-  const settleWaiters = (): void => {
-    if (waiters.length === 0) return
-    const is = { booted: PoolState.isBooted, reloaded: PoolState.isReloaded, closed: PoolState.isClosed }
-    endWaiters(Effect.void, ({ generation, until }) => generation <= state.generation && is[until](state))
-    if (state.closing !== null)
-      endWaiters(Effect.fail(new WorkerStopped({ key: name })), ({ until }) => until !== "closed")
-  }
-
-  /** Some slot will not be served: nobody waits for that in vain. */
-  const failWaiters = (slot: number, crashes: number, lastFailure: string): void =>
-    endWaiters(Effect.fail(gaveUp(slot, crashes, lastFailure)), ({ until }) => until !== "closed")
-
-  const gaveUp = (slot: number, crashes: number, lastFailure: string) =>
-    new RespawnLimitReached({ key: `${name}/${slot}`, crashes, lastFailure })
-
-  const waitUntil = (until: Waiter["until"], input: PoolMachine.Input) =>
-    Effect.suspend(() => {
-      const generation = until === "reloaded" ? state.generation + 1 : 0
-      const waiter: Waiter = { until, generation, done: Deferred.makeUnsafe() }
-      waiters = [...waiters, waiter]
-      step(input)
-      return Effect.onInterrupt(Deferred.await(waiter.done), () =>
-        Effect.sync(() => {
-          waiters = waiters.filter((one) => one !== waiter)
-        })
-      )
-    })
-
-  const shutdown = (within: number) =>
+  const shutdown = (withinMs: number) =>
     Effect.uninterruptible(
       Effect.andThen(
         Scope.close(spareScope, Exit.void),
-        Effect.ignore(waitUntil("closed", { _tag: "ShutdownAsked", withinMs: within }))
+        Effect.ignore(waiters.wait("closed", { _tag: "ShutdownAsked", withinMs }))
       )
-    ).pipe(Effect.andThen(tellOutputs))
+    ).pipe(Effect.andThen(events.flush))
 
   yield* Effect.addFinalizer((exit) =>
-    shutdown(0).pipe(
-      Effect.andThen(Effect.sync(() => timer?.interruptUnsafe())),
-      Effect.andThen(Scope.close(scope, exit))
-    )
+    shutdown(0).pipe(Effect.andThen(Effect.sync(() => engine.stop())), Effect.andThen(Scope.close(scope, exit)))
   )
-  step({ _tag: "Tick" })
+  engine.step({ _tag: "Tick" })
 
-  const client = poolClient.make(options.rpcs, { name, submit, cancel, acknowledge })
+  const client = poolClient.make(options.rpcs, calls)
   return {
     client,
     execute: (method, payload, callOptions) => {
@@ -752,18 +318,13 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
       ) => Answer<Rpc.ExtractTag<Rpcs, typeof method>>
       return call(payload, callOptions)
     },
-    ready: Effect.suspend(() => {
-      const givenUp = state.slots.find((slot) => slot.pause?._tag === "GivenUp")
-      return givenUp?.pause?._tag === "GivenUp" && !PoolState.isBooted(state)
-        ? Effect.fail(gaveUp(givenUp.slot, givenUp.crashes, givenUp.pause.reason))
-        : waitUntil("booted", { _tag: "Tick" })
-    }),
-    reload: waitUntil("reloaded", { _tag: "ReloadAsked" }),
-    resize: (size) => Effect.sync(() => step({ _tag: "ResizeAsked", ...rangeOf(size) })),
-    reset: Effect.sync(() => step({ _tag: "ResetAsked" })),
+    ready: waiters.booted,
+    reload: waiters.wait("reloaded", { _tag: "ReloadAsked" }),
+    resize: (size) => Effect.sync(() => engine.step({ _tag: "ResizeAsked", ...poolSettings.rangeOf(size) })),
+    reset: Effect.sync(() => engine.step({ _tag: "ResetAsked" })),
     info: Effect.sync(snapshot),
-    changes: Stream.filter(SubscriptionRef.changes(infos), (info) => info !== undefined),
+    changes: changes.stream,
     events: events.stream,
-    shutdown: (bounds) => shutdown(millis(bounds?.within, stopPolicy.drainMs))
+    shutdown: (within) => shutdown(poolSettings.millis(within?.within, stop.drainMs))
   }
 })
