@@ -23,6 +23,7 @@ import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { workerView } from "../internal/workerView.ts"
 import type { LogStoreError } from "../log/LogStore.ts"
 import type { Spawner } from "../supervision/Spawner.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
@@ -213,13 +214,7 @@ export const make = Effect.fnUntraced(function* (
 
   const workers = Effect.suspend(() =>
     Effect.forEach([...roster.groups.values()], ({ name }) =>
-      Effect.map(runtime.info(name), (info): WorkerView => ({
-        key: `sense:${name}`,
-        state: info.state,
-        pid: info.pid,
-        incarnation: info.incarnation,
-        crashes: info.crashes
-      }))
+      Effect.map(runtime.info(name), (info) => workerView(`sense:${name}`, info))
     )
   )
 

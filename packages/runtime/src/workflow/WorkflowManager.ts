@@ -8,7 +8,6 @@
  */
 import { CurrentConfig, type NerveConfig } from "@nerve/core/config/NerveConfig"
 import { ThreadId, type WorkflowName } from "@nerve/core/domain/Ids"
-import { RunOpened } from "@nerve/core/domain/RunProjection"
 import { ExitCode, isActive, type WorkflowRun } from "@nerve/core/domain/Thread"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
@@ -24,17 +23,19 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { workerView } from "../internal/workerView.ts"
 import { LogStore, LogStoreError } from "../log/LogStore.ts"
 import type { Spawner } from "../supervision/Spawner.ts"
 import type { WorkerEvent } from "../supervision/WorkerEvent.ts"
 import * as WorkerRuntime from "../supervision/WorkerRuntime.ts"
+import * as Children from "./internal/children.ts"
 import * as lane from "./internal/lane.ts"
-import type { End, Lane, Leftover, WorkflowRuntime } from "./internal/laneContract.ts"
+import type { End, Lane, WorkflowRuntime } from "./internal/laneContract.ts"
 import { interruption, killing } from "./internal/laneEntries.ts"
+import { recover } from "./internal/recovery.ts"
 import * as ThreadControl from "./internal/threadControl.ts"
 import { untilStored } from "./internal/untilStored.ts"
 import * as Waits from "./internal/waits.ts"
-import * as RunLog from "./RunLog.ts"
 import { ThreadHost } from "./ThreadHost.ts"
 import * as ThreadIds from "./ThreadIds.ts"
 import * as ThreadLoop from "./ThreadLoop.ts"
@@ -222,78 +223,34 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const childOf = (parent: ThreadId, round: number, workflow: string) =>
-    Effect.map(store.runs({ workflow, key: Waits.childKey(parent, round), limit: 1 }), ([run]) => run)
-
-  /** How many threads wait for this one, directly or through others; no more than there may be. */
-  const depthOf = Effect.fnUntraced(function* (threadId: ThreadId) {
-    let depth = 0
-    for (
-      let at = yield* store.run(threadId);
-      at !== undefined && at.parent !== null;
-      at = yield* store.run(at.parent)
-    ) {
-      if (++depth >= Waits.MAX_DEPTH) break
-    }
-    return depth
-  })
-
-  const startChild = Effect.fnUntraced(function* (
-    parent: ThreadId,
-    round: number,
-    { maxRounds, prompt, workflow }: Waits.ChildWait
-  ) {
-    const known = yield* childOf(parent, round, workflow)
-    // Ended with its parent, which has been retried since: the child goes on where it was.
-    if (known?.status === "killed" && known.reason === Waits.abandoned(parent)) {
-      yield* Effect.ignoreCause(control.retry(known.threadId))
-    }
-    if (known === undefined && (yield* depthOf(parent)) + 1 >= Waits.MAX_DEPTH) {
-      return { problem: Waits.tooDeep(workflow) }
-    }
-    return yield* trigger({
-      workflow,
-      prompt,
-      cause: `thread:${parent}`,
-      key: Waits.childKey(parent, round),
-      parent,
-      ...(maxRounds === null ? {} : { maxRounds })
-    })
+  const children = Children.make({
+    store,
+    trigger: (launch) => trigger(launch),
+    retry: control.retry,
+    end: (workflow, threadId, how) => Effect.suspend(() => lanes.get(workflow)?.end(threadId, how) ?? unsettled)
   })
 
   const waits: Waits.Waits = yield* Waits.make({
     scope,
-    settle: (threadId, round, recorded) =>
-      Effect.asVoid(
-        untilStored(Effect.suspend(() => laneOf(threadId)?.settle(threadId, round, recorded) ?? unsettled))
-      ),
+    settle: (threadId, round, recorded) => settled(threadId, (one) => one.settle(threadId, round, recorded)),
     fail: (threadId, reason) =>
-      Effect.asVoid(
-        untilStored(
-          Effect.suspend(
-            () =>
-              laneOf(threadId)?.end(threadId, { status: "failed", exitCode: ExitCode.roleError, reason }) ?? unsettled
-          )
-        )
-      ),
-    startChild: (parent, round, wait) =>
-      untilStored(
-        Effect.catchTag(startChild(parent, round, wait), "UnknownWorkflow", (error) =>
-          Effect.succeed({ problem: error.message })
-        )
-      ),
+      settled(threadId, (one) => one.end(threadId, { status: "failed", exitCode: ExitCode.roleError, reason })),
+    children,
     ended: (threadId) => Effect.flatMap(ended(threadId), (run) => Effect.fromNullishOr(run).pipe(Effect.orDie)),
     lastMessage: ({ rounds, threadId }) =>
-      Effect.map(untilStored(store.messages(threadId, { afterRound: rounds - 1 })), (messages) => messages.at(-1)),
-    killChild: Effect.fnUntraced(function* (parent, round, { workflow }) {
-      const child = yield* untilStored(childOf(parent, round, workflow))
-      const waiting = yield* untilStored(store.run(parent))
-      // Taken up again meanwhile: then the child is waited for as before.
-      if (child === undefined || (waiting !== undefined && isActive(waiting.status))) return
-      const end = killing(Waits.abandoned(parent))
-      yield* untilStored(Effect.suspend(() => lanes.get(workflow)?.end(child.threadId, end) ?? unsettled))
-    })
+      Effect.map(untilStored(store.messages(threadId, { afterRound: rounds - 1 })), (messages) => messages.at(-1))
   })
+
+  /** Has the lane of a thread make a change, if it has one still. */
+  const settled = (threadId: ThreadId, change: (one: Lane) => Effect.Effect<unknown, LogStoreError>) =>
+    Effect.asVoid(
+      untilStored(
+        Effect.suspend((): Effect.Effect<unknown, LogStoreError> => {
+          const one = laneOf(threadId)
+          return one === undefined ? Effect.void : change(one)
+        })
+      )
+    )
 
   const openLanes = (next: NerveConfig) => {
     for (const workflow of next.workflows) {
@@ -316,65 +273,6 @@ export const make = Effect.fnUntraced(function* (
       )
     }
   }
-
-  // --- taking up what an earlier daemon left -----------------------------------------------------
-
-  const leftover = Effect.fnUntraced(function* (run: WorkflowRun): Effect.fn.Return<Leftover, LogStoreError> {
-    const [first] = yield* store
-      .query({ source: "workflow", refId: run.threadId, limit: 1, archived: false })
-      .pipe(Effect.catchIf(isDamage, () => Effect.succeed([])))
-    const { dryRun, maxRounds, prompt, workflow } = run
-    // The run says all but what caused it; its first entry does.
-    const opened = Option.getOrElse(decodeOpened(first?.payload), () => ({
-      workflow,
-      prompt,
-      dryRun,
-      cause: "unknown"
-    }))
-    return { run, opened: { ...opened, maxRounds } }
-  })
-
-  /** A child whose parent was ended by somebody, while this daemon's predecessor died. */
-  const isAbandoned = Effect.fnUntraced(function* (parent: ThreadId) {
-    const waiting = yield* store.run(parent)
-    return waiting !== undefined && (waiting.status === "killed" || waiting.status === "interrupted")
-  })
-
-  const recover = Effect.gen(function* () {
-    const runs = yield* Effect.catchIf(store.activeRuns, isDamage, (error) =>
-      Effect.logWarning(`computing all runs anew from the log: ${error.message}`).pipe(
-        Effect.andThen(store.rebuildRuns),
-        Effect.andThen(store.activeRuns)
-      )
-    )
-    for (const [workflow, one] of lanes) {
-      const own = runs.filter((run) => run.workflow === workflow)
-      if (own.length > 0) yield* one.recover(yield* Effect.forEach(own, leftover))
-    }
-    // Only now: a child may be of any lane.
-    for (const { threadId, wait } of runs) {
-      if (wait !== null && laneOf(threadId) !== undefined) yield* waits.arm(threadId, wait)
-    }
-    for (const run of runs) {
-      const { parent } = run
-      if (parent === null || !(yield* isAbandoned(parent))) continue
-      yield* lanes.get(run.workflow)?.end(run.threadId, killing(Waits.abandoned(parent))) ?? unsettled
-    }
-    // Nobody would ever work on them, and active runs are what one waits for.
-    const orphans = runs.filter((run) => !lanes.has(run.workflow))
-    if (orphans.length > 0) {
-      yield* store.appendAll(
-        orphans.map((run) =>
-          RunLog.ended(
-            run.threadId,
-            "interrupted",
-            ExitCode.interrupted,
-            `there is no workflow ${run.workflow} in the config any more`
-          )
-        )
-      )
-    }
-  })
 
   // --- the service -------------------------------------------------------------------------------
 
@@ -433,17 +331,11 @@ export const make = Effect.fnUntraced(function* (
     changed()
   }, configuring.withPermit)
 
-  const workerView = (workflow: WorkflowName): Effect.Effect<WorkerView> =>
-    Effect.map(runtime.info(workflow), ({ crashes, incarnation, pid, state }) => ({
-      key: `workflow:${workflow}`,
-      state,
-      pid,
-      incarnation,
-      crashes
-    }))
+  const workerOf = (workflow: WorkflowName): Effect.Effect<WorkerView> =>
+    Effect.map(runtime.info(workflow), (info) => workerView(`workflow:${workflow}`, info))
 
   openLanes(config)
-  yield* recover
+  yield* recover({ store, lanes, arm: waits.arm, endIfAbandoned: children.endIfAbandoned })
   // Added last, so that it is what closing begins with.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -470,21 +362,17 @@ export const make = Effect.fnUntraced(function* (
     drainWhenIdle: (workflow) => Effect.suspend(() => lanes.get(workflow)?.drainWhenIdle ?? Effect.void),
     reset: (workflow) => Effect.suspend(() => lanes.get(workflow)?.reset ?? Effect.void),
     views: Effect.sync(() => Array.from(lanes.values(), (one) => one.view())),
-    workers: Effect.flatMap(runtime.keys, (keys) => Effect.forEach(keys, workerView)),
+    workers: Effect.flatMap(runtime.keys, (keys) => Effect.forEach(keys, workerOf)),
     awaitIdle: idle.await
   })
 })
 
 const unsettled = Effect.succeed(false)
 
-const isDamage = (error: LogStoreError): boolean => error.permanent === true
-
 /** The manager as a service, for as long as the layer lives. */
 export const layer = (
   options?: Options
 ): Layer.Layer<WorkflowManager, LogStoreError, LogStore | CurrentConfig | WorkflowWorkers | ThreadHost | Spawner> =>
   Layer.effect(WorkflowManager, make(options))
-
-const decodeOpened = Schema.decodeUnknownOption(RunOpened)
 
 const decodeThreadId = Schema.decodeUnknownOption(ThreadId)

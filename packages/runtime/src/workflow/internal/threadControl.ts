@@ -16,8 +16,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { LogStore, LogStoreError } from "../../log/LogStore.ts"
 import * as RunLog from "../RunLog.ts"
+import * as Children from "./children.ts"
 import type { Lane, Refusal, WorkflowRuntime } from "./laneContract.ts"
-import { childKey, decided } from "./waits.ts"
+import { decided } from "./waits.ts"
 
 /** An answer to a thread that waits for one. */
 export interface GivenAnswer {
@@ -210,11 +211,9 @@ export const make = ({ lane, newThreadId, runtime, store }: Options): ThreadCont
     const run = yield* store.run(threadId)
     if (run === undefined) return yield* new UnknownThread({ threadId })
     const situation = isActive(run.status) ? lane(run.workflow)?.situation(run.threadId) : undefined
-    const wait = run.wait
-    const [child] =
-      wait?.wait._tag === "Child"
-        ? yield* store.runs({ workflow: wait.wait.workflow, key: childKey(run.threadId, wait.round), limit: 1 })
-        : []
+    const { wait } = run
+    const child =
+      wait?.wait._tag === "Child" ? yield* Children.find(store, run.threadId, wait.round, wait.wait) : undefined
     const told = child === undefined ? [] : [`that thread is ${child.threadId}: nerve why ${child.threadId}`]
     return { run, lines: [...Why.explain(run, situation ?? null, yield* Clock.currentTimeMillis), ...told] }
   })

@@ -6,35 +6,27 @@
 import type { Decision } from "@nerve/core/authoring/Wait"
 import type { ThreadId } from "@nerve/core/domain/Ids"
 import type { RoundRecorded } from "@nerve/core/domain/RunProjection"
-import type { ThreadWait, Wait, WorkflowRun } from "@nerve/core/domain/Thread"
+import type { ThreadWait, WorkflowRun } from "@nerve/core/domain/Thread"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
+import type { Children, ChildWait } from "./children.ts"
 
 export interface Options {
   /** Records the round that a thread waits for, and has the thread go on. */
   readonly settle: (threadId: ThreadId, round: number, recorded: RoundRecorded) => Effect.Effect<void>
   /** Ends a waiting thread as failed. */
   readonly fail: (threadId: ThreadId, reason: string) => Effect.Effect<void>
-  /** Starts the child, once however often it is asked; why it cannot be started otherwise. */
-  readonly startChild: (
-    parent: ThreadId,
-    round: number,
-    wait: ChildWait
-  ) => Effect.Effect<{ readonly threadId: ThreadId } | { readonly problem: string }>
+  readonly children: Pick<Children, "start" | "kill">
   /** The run of a thread once it has ended. */
   readonly ended: (threadId: ThreadId) => Effect.Effect<WorkflowRun>
   /** The last message of a run; undefined when nobody spoke. */
   readonly lastMessage: (run: WorkflowRun) => Effect.Effect<RoundRecorded | undefined>
-  /** Ends the child that was started for this round, if there is one. */
-  readonly killChild: (parent: ThreadId, round: number, wait: ChildWait) => Effect.Effect<void>
   readonly scope: Scope.Scope
 }
-
-export type ChildWait = Extract<Wait, { readonly _tag: "Child" }>
 
 export interface Waits {
   readonly arm: (threadId: ThreadId, wait: ThreadWait) => Effect.Effect<void>
@@ -54,21 +46,6 @@ export const sleepUntil = Effect.fnUntraced(function* (until: number) {
   }
 })
 
-/** Name of the key that a child has, so that it is started once. */
-export const childKey = (parent: ThreadId, round: number): string => `child:${parent}:${round}`
-
-/**
- * How deep threads may start threads that they wait for: a workflow that starts itself without end ends
- * here. Deeper than anybody plans, and small enough that the chain is looked through for each child.
- */
-export const MAX_DEPTH = 16
-
-export const tooDeep = (workflow: string): string =>
-  `threads that wait for one another are nested ${MAX_DEPTH} deep, which is the most: no thread of ${workflow} was started`
-
-/** Why a child was killed when its parent was ended. A parent that is retried takes it up again. */
-export const abandoned = (parent: ThreadId): string => `the thread that waited for it (${parent}) was ended`
-
 /** What an answer reads as a message. */
 export const decided = (role: string, meta: Decision): RoundRecorded => {
   const why = meta.reason === "" ? "" : `: ${meta.reason}`
@@ -83,7 +60,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const fork = yield* FiberMap.runtime(fibers)()
 
   const child = Effect.fnUntraced(function* (threadId: ThreadId, { role, round }: ThreadWait, wait: ChildWait) {
-    const started = yield* options.startChild(threadId, round, wait)
+    const started = yield* options.children.start(threadId, round, wait)
     if ("problem" in started) return yield* options.fail(threadId, `role ${role}: ${started.problem}`)
     const run = yield* options.ended(started.threadId)
     const { exitCode, reason, status } = run
@@ -134,7 +111,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     withdraw: (threadId, { round, wait }) =>
       // Apart: the one who ends the thread may hold what stopping the watch waits for.
       FiberMap.remove(fibers, threadId).pipe(
-        Effect.andThen(wait._tag === "Child" ? options.killChild(threadId, round, wait) : Effect.void),
+        Effect.andThen(wait._tag === "Child" ? options.children.kill(threadId, round, wait) : Effect.void),
         Effect.forkIn(options.scope),
         Effect.asVoid
       )
