@@ -9,38 +9,70 @@ import * as Reading from "./Reading.ts"
 /** A longer line is handed on in pieces of this many characters. */
 export const maxLineLength = 16 * 1024
 
-/** Where to cut: not between the two halves of one character. */
-const endOfPiece = (text: string): number => {
-  const last = text.charCodeAt(maxLineLength - 1)
-  return last >= 0xd800 && last <= 0xdbff ? maxLineLength - 1 : maxLineLength
+const carriageReturn = 0x0d
+
+class LineReader implements Reading.Reader {
+  readonly #decoder = new StringDecoder("utf8")
+  readonly #line: (text: string) => void
+  /** What has come and was not handed on: from `#from` on. */
+  #text = ""
+  #from = 0
+
+  constructor(line: (text: string) => void) {
+    this.#line = line
+  }
+
+  take(chunk: Buffer): void {
+    this.#add(this.#decoder.write(chunk))
+  }
+
+  /** Hands on a line, or a piece of one that is too long. */
+  next(): boolean {
+    const end = this.#text.indexOf("\n", this.#from)
+    const stop = end === -1 ? this.#text.length : this.#endOfLine(end)
+    if (stop - this.#from > maxLineLength) {
+      this.#handOn(this.#endOfPiece())
+    } else if (end === -1) {
+      return false
+    } else {
+      this.#handOn(stop, end + 1)
+    }
+    return true
+  }
+
+  end(): void {
+    this.#add(this.#decoder.end())
+    while (this.next());
+    if (this.#from < this.#text.length) this.#handOn(this.#text.length)
+  }
+
+  #add(text: string): void {
+    this.#text = this.#text.slice(this.#from) + text
+    this.#from = 0
+  }
+
+  #handOn(end: number, next = end): void {
+    const text = this.#text.slice(this.#from, end)
+    this.#from = next
+    this.#line(text)
+  }
+
+  /** Without the carriage return before its end. */
+  #endOfLine(end: number): number {
+    return end > this.#from && this.#text.charCodeAt(end - 1) === carriageReturn ? end - 1 : end
+  }
+
+  /** Not between the two halves of one character. */
+  #endOfPiece(): number {
+    const end = this.#from + maxLineLength
+    const last = this.#text.charCodeAt(end - 1)
+    return last >= 0xd800 && last <= 0xdbff ? end - 1 : end
+  }
 }
 
 /** Hands each line of the stream to `line`, the last one also when nothing ends it. */
 export const readLines = (stream: Readable, line: (text: string) => void): Reading.Reading => {
-  const decoder = new StringDecoder("utf8")
-  let rest = ""
-  /** Hands on what is too long in pieces, and gives what is left. */
-  const cut = (text: string): string => {
-    let left = text
-    while (left.length > maxLineLength) {
-      const end = endOfPiece(left)
-      line(left.slice(0, end))
-      left = left.slice(end)
-    }
-    return left
-  }
-  const take = (text: string) => {
-    const lines = (rest + text).split("\n")
-    rest = lines.pop() ?? ""
-    for (const one of lines) line(cut(one.endsWith("\r") ? one.slice(0, -1) : one))
-    rest = cut(rest)
-  }
-  const reading = Reading.readUnsafe(stream, (chunk) => take(decoder.write(chunk)))
-  stream.on("end", () => {
-    take(decoder.end())
-    if (rest !== "") line(rest)
-    rest = ""
-  })
+  const reading = Reading.readUnsafe(stream, new LineReader(line))
   // A broken output pipe ends the output; the process' exit is told elsewhere.
   stream.on("error", () => {})
   return reading

@@ -7,6 +7,7 @@
  * (docs/adr/0002). Frames are checked by their reader, not here.
  */
 import * as Frame from "@nerve/core/wire/Frame"
+import * as LongLog from "@nerve/core/wire/LongLog"
 import type { Channel, ChannelEnd, SendResult } from "@nerve/runtime/ipc/Channel"
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
@@ -16,11 +17,6 @@ import * as Reading from "./Reading.ts"
 const newline = 0x0a
 
 const nothing = Buffer.allocUnsafeSlow(0)
-
-/** Frees its memory at once. Garbage of megabytes would wait for a collection that only looks at small objects. */
-const free = (buffer: Buffer<ArrayBuffer>): void => {
-  if (buffer.length > 0) buffer.buffer.transfer(0)
-}
 
 /** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
 const highWater = 1024 * 1024
@@ -41,7 +37,7 @@ export interface Options {
   readonly where?: string
 }
 
-class PipeChannel implements Channel {
+class PipeChannel implements Channel, Reading.Reader {
   readonly #input: Readable
   readonly #reading: Reading.Reading
   readonly #output: Writable
@@ -67,6 +63,14 @@ class PipeChannel implements Channel {
    */
   #partial = nothing
   #partialLength = 0
+  /** Bytes of a log frame that is too long that were not kept. */
+  #leftOut = 0
+  /** What the last chunk has completed and was not handed on yet: the frame that began before it, */
+  #first: string | undefined
+  /** and those that came whole with it, one a line, up to where they were handed on. */
+  #text = ""
+  #from = 0
+  #followsFirst = false
   /** Frames that came before there was a receiver. */
   #early: Array<unknown> = []
 
@@ -75,9 +79,8 @@ class PipeChannel implements Channel {
     this.#output = output
     this.#maxLength = options.maxLength ?? Frame.maxLength
     this.#where = options.where ?? ""
-    this.#reading = Reading.readUnsafe(input, (chunk) => this.#onData(chunk))
+    this.#reading = Reading.readUnsafe(input, this)
     output.on("drain", () => this.#onDrain())
-    input.on("end", () => this.#end({ _tag: "Closed" }))
     input.on("close", () => this.#end({ _tag: "Closed" }))
     // The other side is gone (EPIPE, ECONNRESET): an end like any other. Without a listener it would throw.
     input.on("error", () => this.#end({ _tag: "Closed" }))
@@ -163,34 +166,92 @@ class PipeChannel implements Channel {
     this.#output.destroy()
   }
 
-  #onData(chunk: Buffer): void {
+  take(chunk: Buffer<ArrayBuffer>): void {
     if (this.#ended !== undefined) return
-    const last = chunk.lastIndexOf(newline)
-    if (last === -1) return this.#keep(chunk)
-    const complete = chunk.subarray(0, last)
-    const text = this.#partialLength === 0 ? complete.toString() : this.#join(complete)
-    if (last + 1 < chunk.length) this.#keep(chunk.subarray(last + 1))
+    this.#followsFirst = false
+    const rest = this.#partialLength === 0 ? chunk : this.#takeFirst(chunk)
+    const last = rest.lastIndexOf(newline)
+    if (last !== -1) this.#text = rest.toString("utf8", 0, last)
     // Of large frames that come one after the other each uses the buffer of the one before; a peer at rest holds none.
-    else this.#forget()
-    this.#parse(text)
+    if (last + 1 < rest.length) this.#keep(rest.subarray(last + 1))
+    else if (this.#partialLength === 0) this.#forget()
+  }
+
+  next(): boolean {
+    if (this.#ended !== undefined) return false
+    const first = this.#first
+    if (first !== undefined) {
+      this.#first = undefined
+      this.#cameAlone = this.#text === ""
+      this.#parse(first)
+      return true
+    }
+    // Not split at once: of a chunk that is all line ends there would be an array of 65 536 empty texts.
+    const text = this.#text
+    let from = this.#from
+    while (text.charCodeAt(from) === newline) from += 1
+    if (from >= text.length) {
+      this.#text = ""
+      this.#from = 0
+      return false
+    }
+    const end = text.indexOf("\n", from)
+    this.#cameAlone = from === 0 && end === -1 && !this.#followsFirst
+    this.#from = end === -1 ? text.length : end + 1
+    this.#parse(text.slice(from, end === -1 ? text.length : end))
+    return true
+  }
+
+  end(): void {
+    this.#end({ _tag: "Closed" })
+  }
+
+  /** The end of what began earlier; gives what follows it. */
+  #takeFirst(chunk: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+    const end = chunk.indexOf(newline)
+    if (end === -1) return chunk
+    this.#keep(chunk.subarray(0, end))
+    if (this.#ended !== undefined) return nothing
+    this.#followsFirst = true
+    this.#first =
+      this.#leftOut === 0
+        ? this.#partial.toString("utf8", 0, this.#partialLength)
+        : JSON.stringify(LongLog.ofHead(this.#headOfLog(), this.#leftOut))
+    this.#partialLength = 0
+    this.#leftOut = 0
+    return chunk.subarray(end + 1)
   }
 
   #keep(bytes: Buffer): void {
-    this.#append(bytes)
-    if (this.#partialLength > this.#maxLength) {
+    if (this.#leftOut > 0) {
+      this.#leftOut += bytes.length
+    } else {
+      const before = this.#partialLength
+      this.#append(bytes)
+      if (before <= LongLog.maxLength && this.#partialLength > LongLog.maxLength) this.#cutLog()
+    }
+    if (this.#partialLength + this.#leftOut > this.#maxLength) {
       this.#end({ _tag: "Broken", message: `a frame${this.#where} of more than ${this.#maxLength} bytes` })
     }
   }
 
-  #join(bytes: Buffer): string {
-    this.#append(bytes)
-    const text = this.#partial.toString("utf8", 0, this.#partialLength)
-    this.#partialLength = 0
-    return text
+  /** Of a log frame that is too long only the head is kept. */
+  #cutLog(): void {
+    if (!LongLog.isLog(this.#partial.toString("latin1", 0, LongLog.tellable))) return
+    this.#leftOut = this.#partialLength - LongLog.maxLength
+    this.#partialLength = LongLog.maxLength
+  }
+
+  /** Not cut through a character. */
+  #headOfLog(): string {
+    let end = this.#partialLength
+    while (((this.#partial[end - 1] ?? 0) & 0xc0) === 0x80) end -= 1
+    if ((this.#partial[end - 1] ?? 0) >= 0xc0) end -= 1
+    return this.#partial.toString("utf8", 0, end)
   }
 
   #forget(): void {
-    free(this.#partial)
+    Reading.free(this.#partial)
     this.#partial = nothing
     this.#partialLength = 0
   }
@@ -201,31 +262,22 @@ class PipeChannel implements Channel {
       // No larger than a frame may be: what is beyond that ends the channel.
       const larger = Buffer.allocUnsafeSlow(Math.max(length, Math.min(2 * this.#partial.length, this.#maxLength)))
       this.#partial.copy(larger, 0, 0, this.#partialLength)
-      free(this.#partial)
+      Reading.free(this.#partial)
       this.#partial = larger
     }
     bytes.copy(this.#partial, this.#partialLength)
     this.#partialLength = length
   }
 
-  #parse(text: string): void {
-    // Not split at once: of a chunk that is all line ends there would be an array of 65 536 empty texts.
-    for (let from = 0; from < text.length;) {
-      const end = text.indexOf("\n", from)
-      const line = text.slice(from, end === -1 ? text.length : end)
-      this.#cameAlone = from === 0 && end === -1
-      from = end === -1 ? text.length : end + 1
-      if (line === "") continue
-      let frame: unknown
-      try {
-        frame = JSON.parse(line)
-      } catch {
-        return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${Frame.excerpt(line)}` })
-      }
-      if (this.#ended !== undefined) return
-      if (this.#receive === undefined) this.#early.push(frame)
-      else this.#receive(frame)
+  #parse(line: string): void {
+    let frame: unknown
+    try {
+      frame = JSON.parse(line)
+    } catch {
+      return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${Frame.excerpt(line)}` })
     }
+    if (this.#receive === undefined) this.#early.push(frame)
+    else this.#receive(frame)
   }
 }
 

@@ -45,6 +45,21 @@ describe("readLines", () => {
     }
   })
 
+  it("hands on nothing while it is paused, not even what was read already", async () => {
+    const lines: Array<string> = []
+    const stream = Readable.from([Buffer.from("1\n2\n3\n"), Buffer.from("4\n5")])
+    const reading = readLines(stream, (line) => {
+      lines.push(line)
+      if (line === "2") reading.pauseUnsafe()
+    })
+    await new Promise((resolve) => stream.once("data", resolve))
+    await new Promise((resolve) => void setImmediate(resolve))
+    expect(lines).toEqual(["1", "2"])
+    reading.resumeUnsafe()
+    await new Promise((resolve) => stream.once("close", resolve))
+    expect(lines).toEqual(["1", "2", "3", "4", "5"])
+  })
+
   it("does not cut a character in two", async () => {
     const text = `x${"🦊".repeat(maxLineLength)}`
     const lines = await read([Buffer.from(text)])

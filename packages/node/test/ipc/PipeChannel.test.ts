@@ -60,6 +60,9 @@ const lines = (frames: ReadonlyArray<unknown>): Buffer =>
 
 const asJson = (values: ReadonlyArray<unknown>): unknown => JSON.parse(JSON.stringify(values))
 
+/** What a channel takes in at once has an end: the rest has its turn later. */
+const nextTurn = () => new Promise<void>((resolve) => void setImmediate(resolve))
+
 const collect: () => void = (() => {
   v8.setFlagsFromString("--expose-gc")
   return vm.runInNewContext("gc") as () => void
@@ -168,16 +171,126 @@ describe("PipeChannel, what comes", () => {
     assert.deepStrictEqual(frames, [1, 2, 3])
   })
 
-  it("a peer that sends single bytes costs hardly more than what it sends", () => {
+  it("a peer that sends single bytes costs hardly more than what it sends", async () => {
     const { feed } = makeFed()
     const count = 1_000_000
     collect()
     const before = process.memoryUsage()
-    for (let i = 0; i < count; i++) feed(Buffer.from([120]))
+    for (let i = 0; i < count; i++) {
+      feed(Buffer.from([120]))
+      if (i % 10_000 === 0) await nextTurn()
+    }
     collect()
     const after = process.memoryUsage()
     const grown = after.heapUsed + after.external - before.heapUsed - before.external
     assert.isBelow(grown, 20 * count)
+  })
+})
+
+describe("PipeChannel, whose turn it is", () => {
+  /** A channel over a stream, that is told everything at once. */
+  const makeStreamed = () => {
+    const input = new Readable({ read: () => {} })
+    const channel = PipeChannel.ofStreamsUnsafe(input, new Writable())
+    const frames: Array<unknown> = []
+    channel.onFrameUnsafe((one) => frames.push(one))
+    return { channel, frames, input, ended: new Promise((resolve) => channel.onEndUnsafe(resolve)) }
+  }
+  const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+  it("of a chunk of many frames the others have their turn in between, and all come", async () => {
+    const { ended, frames, input } = makeStreamed()
+    input.push(lines(numbers(20_000)))
+    await once(input, "data")
+    assert.isAbove(frames.length, 0)
+    assert.isBelow(frames.length, 2000)
+    await nextTurn()
+    assert.isBelow(frames.length, 4000)
+    input.push(null)
+    assert.deepStrictEqual(await ended, { _tag: "Closed" })
+    assert.deepStrictEqual(frames, numbers(20_000))
+  })
+
+  it("who pauses it is told nothing more, not even what was read already, until it is resumed", async () => {
+    const { channel, ended, frames, input } = makeStreamed()
+    channel.onFrameUnsafe((one) => {
+      frames.push(one)
+      if (one === 2) channel.pauseUnsafe()
+    })
+    input.push(lines(numbers(10)))
+    await once(input, "data")
+    input.push(lines([10, 11]))
+    input.push(null)
+    await nextTurn()
+    await nextTurn()
+    assert.deepStrictEqual(frames, [0, 1, 2])
+    channel.resumeUnsafe()
+    await ended
+    assert.deepStrictEqual(frames, numbers(12))
+  })
+
+  it("is told all that came before the end, however its streams are resumed", async () => {
+    const { channel, ended, frames, input } = makeStreamed()
+    channel.onFrameUnsafe((one) => {
+      frames.push(one)
+      if (one === 2) channel.pauseUnsafe()
+    })
+    for (let n = 0; n < 3; n++) input.push(lines(numbers(10)))
+    input.push(null)
+    await once(input, "data")
+    // As Node does with the streams of a child that has exited.
+    input.resume()
+    await nextTurn()
+    input.resume()
+    await ended
+    assert.deepStrictEqual(frames, [...numbers(10), ...numbers(10), ...numbers(10)])
+  })
+})
+
+describe("PipeChannel, log frames that are too long", () => {
+  const log = (length: number) => ({ t: "log", level: "INFO", message: `ü${"x".repeat(length)}`, fields: { n: 1 } })
+  const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
+
+  /** A channel that these frames came to, cut at these places. */
+  const after = async (sent: ReadonlyArray<unknown>, cuts: ReadonlyArray<number>, options?: PipeChannel.Options) => {
+    const { ends, feed, frames } = makeFed(options)
+    for (const bytes of split(lines(sent), cuts)) {
+      feed(bytes)
+      await nextTurn()
+    }
+    return { ends, frames }
+  }
+
+  it("are cut to their head wherever the bytes are cut, and what follows is read", () => {
+    const long = log(200_000)
+    return fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(), { maxLength: 20 }), async (cuts) => {
+        const { ends, frames } = await after([1, long, 2], [...cuts, 60_000, 120_000, 180_000])
+        const [first, cut, last] = frames as [unknown, typeof long, unknown]
+        assert.deepStrictEqual([first, last, ends], [1, 2, []])
+        assert.deepStrictEqual(
+          [cut.t, cut.level, cut.fields],
+          ["log", "INFO", { leftOutBytes: bytesOf(long) - 65_536 }]
+        )
+        assert.isTrue(cut.message.endsWith("x…") && long.message.startsWith(cut.message.slice(0, -1)))
+        assert.isAbove(cut.message.length, 65_000)
+      }),
+      { numRuns: 100 }
+    )
+  })
+
+  it("are read whole up to 65 536 bytes; so are other frames of any length", async () => {
+    const around = log(65_536 - bytesOf(log(0)))
+    for (const one of [around, { t: "done", id: 1, value: "x".repeat(200_000) }]) {
+      const { frames } = await after([one], [65_000, 130_000])
+      assert.isTrue(JSON.stringify(frames) === JSON.stringify([one]))
+    }
+  })
+
+  it("break the channel like any frame when their end does not come", async () => {
+    const { ends, frames } = await after([log(400_000)], [100_000, 200_000, 300_000], { maxLength: 300_000 })
+    assert.deepStrictEqual(frames, [])
+    assert.deepStrictEqual(ends, [{ _tag: "Broken", message: "a frame of more than 300000 bytes" }])
   })
 })
 
