@@ -10,13 +10,10 @@ import type { WorkflowConfig } from "@nerve/core/config/NerveConfig"
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
 import type { WorkflowRun } from "@nerve/core/domain/Thread"
 import type { WorkflowView } from "@nerve/core/wire/ControlRpcs"
-import { WorkflowWorkerReady } from "@nerve/core/wire/WorkflowRpcs"
 import * as Admission from "@nerve/core/workflow/Admission"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { LogStoreError } from "../../log/LogStore.ts"
 import type { WorkerEvent } from "../../supervision/WorkerEvent.ts"
@@ -32,15 +29,11 @@ import {
   type Input,
   interruption,
   type More,
-  ofWorkflow,
-  PAUSED,
-  reasonOf,
-  replacement,
-  RESUMED
+  replacement
 } from "./laneEntries.ts"
+import * as LaneHold from "./laneHold.ts"
 import * as LanePauses from "./lanePauses.ts"
 import * as LaneThreads from "./laneThreads.ts"
-import { queuedAt } from "./laneThreads.ts"
 import * as LaneWorker from "./laneWorker.ts"
 import { untilStored } from "./untilStored.ts"
 
@@ -54,17 +47,12 @@ export const make = (options: Options): Lane => {
   let config = options.config
   let state: Admission.State<ThreadId> = Admission.empty
   let removed = false
-  let ready: WorkflowWorkerReady | undefined
-  /** Why the worker was given up. */
-  let givenUp: string | undefined
-  /** Why nothing is started, when somebody asked for that. */
-  let held: string | undefined
   /** Of the last arrival in the queue. Log ids at first, so that who is recovered goes before who comes. */
   let order = 0
 
   const hold = (): Admission.Hold => {
-    if (givenUp !== undefined) return "given-up"
-    if (held !== undefined) return "paused"
+    if (worker.givenUp() !== undefined) return "given-up"
+    if (holding.reason() !== undefined) return "paused"
     return drains.isPending() ? "drain" : "none"
   }
 
@@ -84,8 +72,9 @@ export const make = (options: Options): Lane => {
     more: More = {}
   ): Effect.fn.Return<ReadonlyArray<Action>, LogStoreError> {
     const decision = Admission.decide(state, input, { ...config, hold: hold() })
+    const circumstances = { ...config, givenUp: worker.givenUp(), held: holding.reason() }
     const entries = decision.actions.flatMap(
-      (action) => entryOf(action, input, more, known.get(action.id), { ...config, givenUp, held }) ?? []
+      (action) => entryOf(action, input, more, known.get(action.id), circumstances) ?? []
     )
     const isIn = decision.actions.some(({ _tag }) => _tag === "Start" || _tag === "Enqueue")
     const all = [...(more.first ?? []), ...entries, ...(isIn ? (more.copied ?? []) : [])]
@@ -126,11 +115,13 @@ export const make = (options: Options): Lane => {
     return drains.settled
   })
 
-  const limitsChanged = untilStored(locked(change({ _tag: "LimitsChanged" })))
+  const limitsChanged = Effect.asVoid(untilStored(locked(change({ _tag: "LimitsChanged" }))))
 
   const drains = Drains.make({
     isActive: () => state.active.size > 0,
-    replace: Effect.suspend(() => (givenUp === undefined ? runtime.drain(workflow, options.stop) : revive)),
+    replace: Effect.suspend(() =>
+      worker.givenUp() === undefined ? runtime.drain(workflow, options.stop) : worker.revive
+    ),
     over: limitsChanged,
     scope
   })
@@ -151,9 +142,7 @@ export const make = (options: Options): Lane => {
     const end = RunLog.ofOutcome(threadId, outcome)
     if (end === undefined) return
     // Known before the slot is free, so that nobody is started into a refusal.
-    if (outcome._tag === "GivenUp" && givenUp === undefined && (yield* worker.info).state === "given-up") {
-      givenUp = outcome.reason
-    }
+    if (outcome._tag === "GivenUp") yield* worker.refused(outcome.reason)
     yield* untilStored(
       locked(
         Effect.suspend(() =>
@@ -167,7 +156,15 @@ export const make = (options: Options): Lane => {
   const askAgain = (threadId: ThreadId) =>
     Effect.suspend(() => (known.isLive(threadId) && !removed ? threads.run(threadId) : Effect.void))
 
-  // --- waits and pauses --------------------------------------------------------------------------
+  // --- what holds still --------------------------------------------------------------------------
+
+  const holding = LaneHold.make({
+    workflow,
+    store,
+    locked,
+    held: options.changed,
+    released: change({ _tag: "LimitsChanged" })
+  })
 
   const pauses = LanePauses.make({
     threads: known,
@@ -244,14 +241,7 @@ export const make = (options: Options): Lane => {
           known.keep(run.threadId, opened, run)
           order = Math.max(order, run.place?.id ?? run.createdId)
         }
-        const [pausing] = yield* store.query({
-          source: "kernel",
-          refId: workflow,
-          order: "desc",
-          limit: 1,
-          archived: false
-        })
-        if (pausing?.type === PAUSED) held = reasonOf(pausing.payload)
+        yield* holding.recover
         const still = leftovers.filter(({ run }) => run.phase !== null)
         const going = leftovers.filter(({ run }) => run.phase === null)
         yield* change({
@@ -259,39 +249,16 @@ export const make = (options: Options): Lane => {
           started: going.filter(({ run }) => run.status === "started").map(({ run }) => run.threadId),
           queued: going
             .filter(({ run }) => run.status === "queued")
-            .map(({ run }) => ({ id: run.threadId, ...queuedAt(run) })),
+            .map(({ run }) => ({ id: run.threadId, ...LaneThreads.queuedAt(run) })),
           parked: still.map(({ run }) => run.threadId)
         })
       })
     )
 
-  /** One that is asked for while the workflow is paused waits; who is active goes on. */
-  const holdStarts = (reason: string) =>
-    locked(
-      Effect.gen(function* () {
-        const isNew = held === undefined
-        if (isNew || held !== reason) yield* store.append(ofWorkflow(PAUSED, workflow, reason))
-        held = reason
-        options.changed()
-        return isNew
-      })
-    )
-
-  const release = locked(
-    Effect.gen(function* () {
-      if (held === undefined) return false
-      const before = held
-      yield* store.append(ofWorkflow(RESUMED, workflow, ""))
-      held = undefined
-      yield* Effect.onError(change({ _tag: "LimitsChanged" }), () => Effect.sync(() => (held = before)))
-      return true
-    })
-  )
-
   const configure = (next: WorkflowConfig) =>
     Effect.suspend(() => {
       config = next
-      return Effect.asVoid(limitsChanged)
+      return limitsChanged
     })
 
   const remove = Effect.gen(function* () {
@@ -308,14 +275,9 @@ export const make = (options: Options): Lane => {
     yield* runtime.evict(workflow, options.stop)
   })
 
-  const reset = Effect.suspend(() =>
-    givenUp === undefined ? Effect.void : Effect.andThen(revive, Effect.asVoid(limitsChanged))
-  )
+  const reset = Effect.suspend(() => (worker.givenUp() === undefined ? Effect.void : revive))
 
-  const revive = Effect.andThen(
-    worker.revive,
-    Effect.sync(() => void (givenUp = undefined))
-  )
+  const revive = Effect.andThen(worker.revive, limitsChanged)
 
   // --- drains ------------------------------------------------------------------------------------
 
@@ -339,7 +301,7 @@ export const make = (options: Options): Lane => {
   })
 
   const replaceWorker = Effect.suspend(() =>
-    givenUp === undefined ? runtime.drain(workflow, options.stop) : Effect.andThen(revive, Effect.asVoid(limitsChanged))
+    worker.givenUp() === undefined ? runtime.drain(workflow, options.stop) : revive
   )
 
   const codeChanged = Effect.suspend(() => {
@@ -361,19 +323,10 @@ export const make = (options: Options): Lane => {
 
   const onEvent = (event: WorkerEvent<WorkflowName>): Effect.Effect<void> =>
     Effect.suspend(() => {
-      switch (event._tag) {
-        case "WorkerReady":
-          ready = Option.getOrUndefined(decodeReady(event.info))
-          return Effect.void
-        case "WorkerGivenUp":
-          givenUp = event.reason
-          return Effect.sync(options.changed)
-        case "WorkerExited":
-          // A crash replaces the worker, too, so a drain that waits has nothing left to do (M9).
-          return event.expected ? Effect.void : drains.crashed
-        default:
-          return Effect.void
-      }
+      worker.learn(event)
+      if (event._tag === "WorkerGivenUp") options.changed()
+      // A crash replaces the worker, too, so a drain that waits has nothing left to do (M9).
+      return event._tag === "WorkerExited" && !event.expected ? drains.crashed : Effect.void
     })
 
   const view = (): WorkflowView => ({
@@ -385,17 +338,9 @@ export const make = (options: Options): Lane => {
     queued: state.queue.length,
     waiting: state.parked.size,
     onChange: config.onChange,
-    paused: held ?? null,
-    roles: ready?.roles ?? [],
-    problem:
-      givenUp === undefined
-        ? (ready?.problem ?? null)
-        : {
-            code: "worker-given-up",
-            message: `the worker of workflow ${workflow} was given up: ${givenUp}`,
-            file: null,
-            hint: "mend the workflow's code: when it is saved, its worker gets another chance"
-          }
+    paused: holding.reason() ?? null,
+    roles: worker.roles(),
+    problem: worker.problem()
   })
 
   return {
@@ -421,8 +366,8 @@ export const make = (options: Options): Lane => {
     replaceWorker: inBackground(replaceWorker),
     codeChanged: inBackground(codeChanged),
     reset: inBackground(reset),
-    hold: holdStarts,
-    release,
+    hold: holding.hold,
+    release: holding.release,
     onEvent,
     has: (threadId) => known.has(threadId),
     isIdle: () => Admission.isIdle(state, hold()),
@@ -431,7 +376,7 @@ export const make = (options: Options): Lane => {
     view,
     situation: (threadId) => ({
       hold: hold(),
-      holdReason: givenUp ?? held ?? "",
+      holdReason: worker.givenUp() ?? holding.reason() ?? "",
       active: state.active.size,
       concurrency: config.concurrency,
       ahead: state.queue.findIndex(({ id }) => id === threadId),
@@ -442,5 +387,3 @@ export const make = (options: Options): Lane => {
 }
 
 const none = Effect.succeed<ReadonlyArray<Action>>([])
-
-const decodeReady = Schema.decodeUnknownOption(Schema.toCodecJson(WorkflowWorkerReady))

@@ -2,13 +2,12 @@
  * What a change of a lane is in the log: the entry of each action that was decided, and the words for how
  * threads end. Pure.
  */
-import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import type { ThreadId } from "@nerve/core/domain/Ids"
 import type { LogInput } from "@nerve/core/domain/LogEntry"
 import type { RunOpened } from "@nerve/core/domain/RunProjection"
 import { ExitCode, type Wait } from "@nerve/core/domain/Thread"
 import type { WaitRequest } from "@nerve/core/wire/WorkflowRpcs"
 import type * as Admission from "@nerve/core/workflow/Admission"
-import type * as Schema from "effect/Schema"
 import * as RunLog from "../RunLog.ts"
 import type { End } from "./laneContract.ts"
 import type { Thread } from "./laneThreads.ts"
@@ -111,24 +110,6 @@ export const dated = (request: WaitRequest, now: number): Wait => {
       return request
   }
 }
-
-/** Types of the entries that say whether a workflow is paused; source `kernel`, about the workflow. */
-export const PAUSED = "workflow-paused"
-export const RESUMED = "workflow-resumed"
-
-/** Says whether a workflow is paused. */
-export const ofWorkflow = (type: string, workflow: WorkflowName, reason: string): LogInput => ({
-  source: "kernel",
-  type,
-  refId: workflow,
-  payload: { reason }
-})
-
-/** Why, as such an entry says. */
-export const reasonOf = (payload: Schema.Json): string =>
-  typeof payload === "object" && payload !== null && "reason" in payload && typeof payload.reason === "string"
-    ? payload.reason
-    : ""
 
 const removal = "the workflow left the config"
 

@@ -1,16 +1,30 @@
 /**
- * What a lane asks of its worker: to confirm that a round has stopped, or else it is killed (M8), and to
- * come back after it was given up.
+ * What a lane knows of its worker, and asks of it: to confirm that a round has stopped, or else it is killed
+ * (M8), and to come back after it was given up.
  */
 import type { ThreadId, WorkflowName } from "@nerve/core/domain/Ids"
+import type { Problem } from "@nerve/core/domain/Problem"
+import { WorkflowWorkerReady } from "@nerve/core/wire/WorkflowRpcs"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { WorkerEvent } from "../../supervision/WorkerEvent.ts"
 import type { WorkerInfo } from "../../supervision/WorkerRuntime.ts"
 import type { WorkflowRuntime } from "./laneContract.ts"
 
 export interface LaneWorker {
-  readonly info: Effect.Effect<WorkerInfo>
+  /** Why it was given up; undefined while it was not. */
+  readonly givenUp: () => string | undefined
+  /** The roles that it has loaded. */
+  readonly roles: () => ReadonlyArray<string>
+  /** Why it does not load, or is there no more. */
+  readonly problem: () => Problem | null
+  /** Takes over what an event tells of it. */
+  readonly learn: (event: WorkerEvent<WorkflowName>) => void
+  /** A thread was refused since the worker was given up, which may be known before its event is here. */
+  readonly refused: (reason: string) => Effect.Effect<void>
   /** Waits until the role has stopped in the worker; a worker that hangs is killed. */
   readonly confirmStopped: (threadId: ThreadId) => Effect.Effect<void>
   /** Gives a worker that was given up another chance. */
@@ -19,6 +33,19 @@ export interface LaneWorker {
 
 export const make = (runtime: WorkflowRuntime, workflow: WorkflowName, killBound: Duration.Duration): LaneWorker => {
   const info: Effect.Effect<WorkerInfo> = runtime.info(workflow)
+  let ready: WorkflowWorkerReady | undefined
+  let givenUp: string | undefined
+
+  const learn = (event: WorkerEvent<WorkflowName>): void => {
+    if (event._tag === "WorkerReady") ready = Option.getOrUndefined(decodeReady(event.info))
+    if (event._tag === "WorkerGivenUp") givenUp = event.reason
+  }
+
+  const refused = Effect.fnUntraced(function* (reason: string) {
+    if (givenUp === undefined && (yield* info).state === "given-up") givenUp = reason
+  })
+
+  const problem = (): Problem | null => (givenUp === undefined ? (ready?.problem ?? null) : isGone(workflow, givenUp))
 
   const infoUntil = (holds: (info: WorkerInfo) => boolean): Effect.Effect<void> =>
     runtime.changes.pipe(
@@ -52,7 +79,17 @@ export const make = (runtime: WorkflowRuntime, workflow: WorkflowName, killBound
     yield* runtime.reset(workflow)
     // Calls are refused until the worker has taken note.
     yield* infoUntil((now) => now.state !== "given-up")
+    givenUp = undefined
   })
 
-  return { info, confirmStopped, revive }
+  return { givenUp: () => givenUp, roles: () => ready?.roles ?? [], problem, learn, refused, confirmStopped, revive }
 }
+
+const isGone = (workflow: WorkflowName, why: string): Problem => ({
+  code: "worker-given-up",
+  message: `the worker of workflow ${workflow} was given up: ${why}`,
+  file: null,
+  hint: "mend the workflow's code: when it is saved, its worker gets another chance"
+})
+
+const decodeReady = Schema.decodeUnknownOption(Schema.toCodecJson(WorkflowWorkerReady))
