@@ -9,12 +9,9 @@
  * ```
  *
  * Pure: time is an argument, in milliseconds. A supervisor uses the machine for all its children;
- * `policy` makes a RespawnPolicy of it, for one worker or key.
+ * `RespawnPolicy.circuitBreaker` uses it for one worker or key.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import type { Crash, RespawnPolicy } from "./RespawnPolicy.ts"
 
 /** Bounds of a breaker, in milliseconds. */
 export interface CircuitBreaker {
@@ -83,30 +80,3 @@ export const within = (crashes: ReadonlyArray<number>, now: number, withinMs: nu
   ...crashes.filter((at) => now - at < withinMs),
   now
 ]
-
-/**
- * The breaker around a policy: while it is closed the policy decides; when it opens, the next start
- * comes after the cooldown, and that is the trial. It never gives up by itself; its policy may. A trial
- * that was up for long enough closes it, and the policy starts anew.
- */
-export const policy =
-  (breaker: CircuitBreaker) =>
-  (self: RespawnPolicy): RespawnPolicy =>
-    Schedule.fromStep(
-      Effect.gen(function* () {
-        let step = yield* Schedule.toStep(self)
-        let state: State = closed
-        return Effect.fnUntraced(function* (now: number, crash: Crash) {
-          // A crash while open is the trial's: nothing else was started.
-          if (state._tag === "Open") state = { _tag: "HalfOpen" }
-          if (state._tag === "HalfOpen" && crash.uptimeMs >= breaker.trialMs) {
-            state = passed(state)
-            step = yield* Schedule.toStep(self)
-          }
-          state = crashed(breaker, state, now)
-          if (state._tag !== "Open") return yield* step(now, crash)
-          const cooldown: [unknown, Duration.Duration] = [state, Duration.millis(breaker.cooldownMs)]
-          return cooldown
-        })
-      })
-    )

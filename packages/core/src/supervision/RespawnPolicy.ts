@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import type { WorkerExit } from "../domain/WorkerExit.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 
 /** One crash, as a policy sees it. */
 export interface Crash {
@@ -90,22 +91,59 @@ export const resetAfter =
     )
   }
 
-/** Only after a failure: an exit with code 0 that nobody asked for gives the key up. */
-export const onFailure = (self: RespawnPolicy): RespawnPolicy =>
-  Schedule.fromStep(
-    Effect.map(
-      Schedule.toStep(self),
-      (step) => (now: number, crash: Crash) => (crash.exit?.code === 0 ? Cause.done(undefined) : step(now, crash))
+/** A crash for which the predicate says true gives the key up; for all others the policy decides. */
+export const veto =
+  (forbids: (crash: Crash) => boolean) =>
+  (self: RespawnPolicy): RespawnPolicy =>
+    Schedule.fromStep(
+      Effect.map(
+        Schedule.toStep(self),
+        (step) => (now: number, crash: Crash) => (forbids(crash) ? Cause.done(undefined) : step(now, crash))
+      )
     )
-  )
 
-/** What a policy says about one crash. */
-export type Decision = { readonly _tag: "Respawn"; readonly delayMs: number } | { readonly _tag: "GiveUp" }
+/** Only after a failure: an exit with code 0 that nobody asked for gives the key up. */
+export const onFailure: (self: RespawnPolicy) => RespawnPolicy = veto(({ exit }) => exit?.code === 0)
+
+/**
+ * A breaker around a policy (L4): while it is closed the policy decides; when it opens, the next start comes after
+ * the cooldown, and that is the trial. It never gives up by itself; its policy may. A trial that was up for long
+ * enough closes it, and the policy starts anew.
+ */
+export const circuitBreaker = (
+  options: Parameters<typeof CircuitBreaker.make>[0]
+): ((self: RespawnPolicy) => RespawnPolicy) => {
+  const breaker = CircuitBreaker.make(options)
+  return (self) =>
+    Schedule.fromStep(
+      Effect.gen(function* () {
+        let step = yield* Schedule.toStep(self)
+        let state: CircuitBreaker.State = CircuitBreaker.closed
+        return Effect.fnUntraced(function* (now: number, crash: Crash) {
+          // A crash while open is the trial's: nothing else was started.
+          if (state._tag === "Open") state = { _tag: "HalfOpen" }
+          if (state._tag === "HalfOpen" && crash.uptimeMs >= breaker.trialMs) {
+            state = CircuitBreaker.passed(state)
+            step = yield* Schedule.toStep(self)
+          }
+          state = CircuitBreaker.crashed(breaker, state, now)
+          if (state._tag !== "Open") return yield* step(now, crash)
+          const cooldown: [unknown, Duration.Duration] = [state, Duration.millis(breaker.cooldownMs)]
+          return cooldown
+        })
+      })
+    )
+}
+
+/** What a policy says about one crash. `failure`: it gives up because it failed itself, by this. */
+export type Decision =
+  | { readonly _tag: "Respawn"; readonly delayMs: number }
+  | { readonly _tag: "GiveUp"; readonly failure?: string }
 
 /**
  * The policy as a function of time and crash. Make a new one to forget all crashes. A policy whose
- * schedule fails or throws is taken to give up. `now` is in milliseconds of a clock that nobody sets:
- * on the wall clock, a correction would forget crashes or count old ones.
+ * schedule fails or throws is taken to give up, and says by what. `now` is in milliseconds of a clock that
+ * nobody sets: on the wall clock, a correction would forget crashes or count old ones.
  */
 export const toDecide = (
   policy: RespawnPolicy
@@ -117,8 +155,14 @@ export const toDecide = (
         Effect.suspend(() => step(now, crash)),
         {
           onSuccess: ([, delay]) => Effect.succeed<Decision>({ _tag: "Respawn", delayMs: Duration.toMillis(delay) }),
-          onFailure: () => Effect.succeed<Decision>({ _tag: "GiveUp" }),
+          onFailure: (cause) =>
+            Effect.succeed<Decision>({ _tag: "GiveUp", failure: `the respawn policy failed: ${messageOf(cause)}` }),
           onDone: () => Effect.succeed<Decision>({ _tag: "GiveUp" })
         }
       )
   )
+
+const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,10 +1,6 @@
-/**
- * The breaker as a machine, and as a respawn policy.
- */
+/** The breaker as a machine; as a respawn policy it is tested with the others. */
 import { assert, describe, it } from "@effect/vitest"
 import * as CircuitBreaker from "@nerve/core/supervision/CircuitBreaker"
-import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
-import { Effect } from "effect"
 import * as fc from "fast-check"
 
 const breaker = CircuitBreaker.make({ max: 3, within: "10 seconds", cooldown: "1 minute", trial: "5 seconds" })
@@ -56,35 +52,4 @@ describe("CircuitBreaker", () => {
       { numRuns: 2000 }
     )
   })
-
-  it("as a policy: the policy's delays while closed, the cooldown when it opens, the policy anew after a good trial", () =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        const decide = yield* RespawnPolicy.toDecide(
-          CircuitBreaker.policy(breaker)(RespawnPolicy.exponential({ initial: 100, jitter: false }))
-        )
-        const delays: Array<number> = []
-        const crash = Effect.fnUntraced(function* (now: number, uptimeMs: number) {
-          const decision = yield* decide(now, { exit: { code: 1, signal: null }, uptimeMs })
-          delays.push(decision._tag === "Respawn" ? decision.delayMs : -1)
-        })
-        yield* crash(0, 0)
-        yield* crash(1000, 0)
-        yield* crash(2000, 0)
-        // The trial crashes at once, then another one after its time.
-        yield* crash(62_000, 4999)
-        yield* crash(130_000, 5000)
-        yield* crash(131_000, 0)
-        assert.deepStrictEqual(delays, [100, 200, 60_000, 60_000, 100, 200])
-      })
-    ))
-
-  it("as a policy: gives up when its policy does", () =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        const decide = yield* RespawnPolicy.toDecide(CircuitBreaker.policy(breaker)(RespawnPolicy.never))
-        const decision = yield* decide(0, { exit: null, uptimeMs: 0 })
-        assert.deepStrictEqual(decision, { _tag: "GiveUp" })
-      })
-    ))
 })

@@ -109,15 +109,87 @@ describe("RespawnPolicy", () => {
     assert.deepStrictEqual(ask(policy, [{ at: 0 }, { at: 0, code: 137 }, { at: 0, code: 0 }]), [5, 5, null])
   })
 
-  it("a policy that fails or throws gives up", () => {
+  it("veto gives up after what it forbids, and leaves all else to the policy", () => {
+    const policy = RespawnPolicy.spaced(5).pipe(RespawnPolicy.veto(({ exit }) => exit?.code === 78))
+    assert.deepStrictEqual(ask(policy, [{ at: 0 }, { at: 0, code: 0 }, { at: 0, code: 78 }]), [5, 5, null])
+  })
+
+  it("circuitBreaker: the policy's delays while closed, the cooldown when it opens, the policy anew after a trial (L4)", () => {
+    const policy = RespawnPolicy.exponential({ initial: 100, jitter: false }).pipe(
+      RespawnPolicy.circuitBreaker({ max: 3, within: "10 seconds", cooldown: "1 minute", trial: "5 seconds" })
+    )
+    const crashes = [
+      { at: 0 },
+      { at: 1000 },
+      { at: 2000 },
+      // The trial crashes at once, then another one after its time.
+      { at: 62_000, uptimeMs: 4999 },
+      { at: 130_000, uptimeMs: 5000 },
+      { at: 131_000 }
+    ]
+    assert.deepStrictEqual(ask(policy, crashes), [100, 200, 60_000, 60_000, 100, 200])
+  })
+
+  it("circuitBreaker opens exactly where its window is full, whatever the times", () => {
+    const breaker = RespawnPolicy.circuitBreaker({ max: 4, within: 3000, cooldown: 77, trial: "1 hour" })
+    fc.assert(
+      fc.property(times, (crashes) => {
+        const said = ask(breaker(RespawnPolicy.spaced(5)), crashes)
+        const isFull = (i: number) => {
+          const fourth = crashes[i - 3]
+          return fourth !== undefined && (crashes[i]?.at ?? 0) - fourth.at < 3000
+        }
+        const opened = crashes.findIndex((_, i) => isFull(i))
+        // No trial is up for an hour: once open, it stays so.
+        const expected = crashes.map((_, i) => (opened !== -1 && i >= opened ? 77 : 5))
+        assert.deepStrictEqual(said, expected)
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("circuitBreaker gives up when its policy does", () => {
+    const breaker = RespawnPolicy.circuitBreaker({ max: 3, within: "10 seconds", cooldown: "1 minute" })
+    assert.deepStrictEqual(ask(breaker(RespawnPolicy.never), [{ at: 0 }]), [null])
+  })
+
+  it("a policy that fails or throws gives up, and says by what", () => {
     const throwing: RespawnPolicy.RespawnPolicy = Schedule.fromStep(
       Effect.succeed(() => {
         throw new Error("broken")
       })
     )
     const dying: RespawnPolicy.RespawnPolicy = Schedule.fromStep(Effect.succeed(() => Effect.die("broken")))
-    assert.deepStrictEqual(ask(throwing, every(0, 2)), [null])
-    assert.deepStrictEqual(ask(dying, every(0, 2)), [null])
+    for (const policy of [throwing, dying]) {
+      const decide = Effect.runSync(RespawnPolicy.toDecide(policy))
+      assert.deepStrictEqual(Effect.runSync(decide(0, { exit: null, uptimeMs: 0 })), {
+        _tag: "GiveUp",
+        failure: "the respawn policy failed: broken"
+      })
+    }
+  })
+
+  it("says what other supervisors do (docs/supervision.md, as elsewhere)", () => {
+    const otp = RespawnPolicy.intensity({ max: 2, within: "5 seconds" })
+    assert.deepStrictEqual(ask(otp, every(5000, 3)), [0, 0, 0])
+    assert.deepStrictEqual(ask(otp, every(4999, 3)), [0, null])
+    assert.deepStrictEqual(ask(RespawnPolicy.onFailure(otp), [{ at: 0, code: 0 }]), [null])
+    const systemd = RespawnPolicy.intensity({ max: 5, within: "10 seconds", delay: "100 millis" })
+    assert.deepStrictEqual(ask(systemd, every(150, 9)), [100, 100, 100, 100, null])
+    const kubernetes = RespawnPolicy.exponential({ initial: "10 seconds", max: "5 minutes", jitter: false }).pipe(
+      RespawnPolicy.resetAfter("10 minutes")
+    )
+    const seconds = [10, 20, 40, 80, 160, 300, 300, 10]
+    const uptimes = [0, 0, 0, 0, 0, 0, 599_999, 600_000]
+    assert.deepStrictEqual(
+      ask(
+        kubernetes,
+        uptimes.map((uptimeMs, at) => ({ at, uptimeMs }))
+      ),
+      seconds.map((one) => one * 1000)
+    )
+    const pm2 = RespawnPolicy.exponential({ initial: 100, factor: 1.5, max: "15 seconds", jitter: false })
+    assert.deepStrictEqual(ask(pm2, every(0, 4)), [100, 150, 225, 337.5])
   })
 
   it("each decision function has a memory of its own", () => {

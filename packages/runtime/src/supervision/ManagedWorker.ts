@@ -27,6 +27,7 @@ import { CallTable } from "./CallTable.ts"
 import * as health from "./internal/health.ts"
 import * as incarnations from "./internal/incarnation.ts"
 import type * as memoryWatch from "./internal/memoryWatch.ts"
+import * as monotonic from "./internal/monotonic.ts"
 import type { Source } from "./internal/outputQueue.ts"
 import * as readyTimeout from "./internal/readyTimeout.ts"
 import * as respawning from "./internal/respawning.ts"
@@ -105,9 +106,7 @@ export const make = Effect.fnUntraced(function* <K>(
     Queue.offerUnsafe(inbox, input)
   }
 
-  const clock = yield* Clock.Clock
-  /** Time that nobody sets: neither uptimes nor the crash window may depend on the wall clock. */
-  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const monotonicMs = monotonic.of(yield* Clock.Clock)
 
   let machine = WorkerMachine.initial
   let current: Incarnation | undefined
@@ -197,7 +196,11 @@ export const make = Effect.fnUntraced(function* <K>(
     now: monotonicMs,
     state: () => machine.state,
     hasCalls: () => calls.inFlight > 0,
-    drain: () => post({ _tag: "DrainAsked" }),
+    drain: () => {
+      // By the runtime's bounds, and not by those that somebody gave to a drain before.
+      if (!stopped) stopPolicy = options.stop
+      post({ _tag: "DrainAsked" })
+    },
     kill: (incarnation, doom) => post({ _tag: "KillAsked", incarnation, doom })
   })
 
@@ -278,7 +281,9 @@ export const make = Effect.fnUntraced(function* <K>(
     options.emitUnsafe({ _tag: "ProtocolViolated", key, incarnation: number, detail }, current?.source)
 
   const onLine = (number: number) => (stream: "stdout" | "stderr", line: string) => {
-    if (stream === "stderr") stderrTail = `${stderrTail}${line}\n`.slice(-stderrTailLength)
+    // What a dead one's children still write is told, and is not its successor's.
+    if (stream === "stderr" && number === machine.incarnation)
+      stderrTail = `${stderrTail}${line}\n`.slice(-stderrTailLength)
     options.emitUnsafe({ _tag: "WorkerOutput", key, incarnation: number, stream, line, fields: null }, current?.source)
   }
 
@@ -453,7 +458,7 @@ export const make = Effect.fnUntraced(function* <K>(
       case "StartDelay":
         return yield* respawn.startDelay(machine.incarnation, action.delayMs)
       case "CancelDelay":
-        return yield* respawn.cancelDelay
+        return yield* respawn.cancel
       case "FailWaiting":
         calls.failWaiting(stoppedError())
         ready.settle(Effect.fail(stoppedError()))

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as monotonic from "./internal/monotonic.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 
 /** The supervisor has a child of that id already. */
@@ -494,7 +495,7 @@ class Core {
   }
 
   #now(): number {
-    return Context.get(this.#context, Clock.Clock).currentTimeMillisUnsafe()
+    return monotonic.of(Context.get(this.#context, Clock.Clock))()
   }
 
   #warn(message: string, fields: Record<string, unknown>): void {

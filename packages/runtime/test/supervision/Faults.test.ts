@@ -7,7 +7,7 @@ import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
-import { Cause, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { EchoRpcs, makeProbe, program, ways } from "./EchoWorker.ts"
 import { errorTag, settle, setup, staying } from "./harness.ts"
@@ -64,6 +64,46 @@ describe("users' functions that throw", () => {
         })
     )
   })
+})
+
+describe("policies that are none", () => {
+  it.effect("one that throws gives the key up, and says by what", () => {
+    const throwing: RespawnPolicy.RespawnPolicy = Schedule.fromStep(
+      Effect.succeed(() => {
+        throw new Error("broken policy")
+      })
+    )
+    return setup({ respawn: throwing }, ({ children, events, runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.start("a")
+        yield* children.living("a").exit({ code: 1, signal: null })
+        yield* settle
+        const error = yield* Effect.flip(runtime.start("a"))
+        assert.deepInclude(error, {
+          _tag: "RespawnLimitReached",
+          lastFailure: "the respawn policy failed: broken policy"
+        })
+        assert.deepInclude(events.at(-1), { _tag: "WorkerGivenUp", reason: "the respawn policy failed: broken policy" })
+      })
+    )
+  })
+
+  it.effect("one that never answers holds up no eviction (R7)", () =>
+    setup({ respawn: Schedule.fromStep(Effect.succeed(() => Effect.never)) }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        yield* children.living("a").exit({ code: 1, signal: null })
+        const waiting = yield* inBackground(a.Echo({ text: "x" }))
+        yield* settle
+        const evicted = yield* inBackground(runtime.evict("a"))
+        yield* settle
+        assert.deepStrictEqual(evicted.pollUnsafe(), Exit.succeed(Exit.void))
+        assert.strictEqual(errorTag(yield* Fiber.join(waiting)), "WorkerStopped")
+        assert.strictEqual(yield* a.Echo({ text: "anew" }), "anew")
+      })
+    )
+  )
 })
 
 describe("the crash window", () => {
@@ -238,6 +278,30 @@ describe("streams and calls in flight", () => {
 })
 
 describe("incarnations", () => {
+  it.effect("what is left of a dead one writes to stderr: that is told, and is not its successor's (R10, R12)", () =>
+    setup({}, ({ children, events, runtime }) =>
+      Effect.gen(function* () {
+        yield* runtime.start("a")
+        const dead = children.living("a")
+        yield* dead.exit({ code: 1, signal: null })
+        yield* settle
+        yield* runtime.start("a")
+        children.living("a").output.line("stderr", "mine")
+        dead.output.line("stderr", "a ghost's")
+        yield* settle
+        assert.strictEqual((yield* runtime.info("a")).stderrTail, "mine\n")
+        const told = events.filter((event) => event._tag === "WorkerOutput")
+        assert.deepStrictEqual(
+          told.map(({ incarnation, line }) => [incarnation, line]),
+          [
+            [2, "mine"],
+            [1, "a ghost's"]
+          ]
+        )
+      })
+    )
+  )
+
   it.effect("a kill that was meant for one does not hit its successor (R12)", () => {
     const told = Latch.makeUnsafe(false)
     return setup(
@@ -335,6 +399,87 @@ describe("incarnations", () => {
       )
     )
   })
+})
+
+describe("before anything else happens to a key", () => {
+  it.effect(
+    "what is left of its worker is gone: the next one starts, and the exit is told, only then (R8, R11)",
+    () => {
+      const released = Latch.makeUnsafe(false)
+      let spawns = 0
+      const slow = Layer.effect(
+        Spawner.Spawner,
+        Effect.map(Spawner.Spawner, ({ spawn }) => ({
+          spawn: (spec: WorkerSpec.WorkerSpec, options: Parameters<typeof spawn>[1]) =>
+            Effect.suspend(() => {
+              spawns += 1
+              return Effect.andThen(
+                Effect.addFinalizer(() => released.await),
+                spawn(spec, options)
+              )
+            })
+        }))
+      )
+      const events: Array<WorkerEvent<string>> = []
+      return Effect.gen(function* () {
+        const children = yield* FakeSpawner.FakeChildren
+        const runtime = yield* WorkerRuntime.make({
+          rpcs: EchoRpcs,
+          worker: (_key: string) => WorkerSpec.command("fake"),
+          respawn: RespawnPolicy.immediately,
+          onEvent: (event) => Effect.sync(() => void events.push(event))
+        })
+        const a = yield* runtime.client("a")
+        const hang = yield* inBackground(a.Hang())
+        yield* settle
+        yield* children.living("a").exit({ code: 1, signal: null })
+        const next = yield* inBackground(a.Echo({ text: "next" }))
+        yield* settle
+        assert.strictEqual(spawns, 1)
+        assert.deepStrictEqual(exitsOf(events), [])
+        released.openUnsafe()
+        assert.deepStrictEqual(yield* Fiber.join(next), Exit.succeed("next"))
+        assert.strictEqual(errorTag(yield* Fiber.join(hang)), "WorkerDied")
+        assert.strictEqual(spawns, 2)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          Layer.provideMerge(
+            slow,
+            FakeSpawner.layer(() => program(makeProbe()))
+          )
+        )
+      )
+    }
+  )
+
+  it.effect("a bound for ready that passed while this process stood still begins anew (R8)", () =>
+    Effect.gen(function* () {
+      const clock = yield* TestClock.make()
+      let skipped = 0
+      // As after SIGSTOP: the clock has gone on, the timers have not.
+      const jumping: TestClock.TestClock = {
+        ...clock,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(skipped) * 1_000_000n
+      }
+      const boot = Latch.makeUnsafe(false)
+      yield* setup(
+        { program: (_info, probe) => Effect.andThen(boot.await, program(probe)) },
+        ({ children, events, runtime }) =>
+          Effect.gen(function* () {
+            const starting = yield* inBackground(runtime.start("a"))
+            yield* clock.adjust(0)
+            skipped = 600_000
+            yield* clock.adjust("10 seconds")
+            assert.deepStrictEqual(exitsOf(events), [])
+            boot.openUnsafe()
+            yield* clock.adjust(0)
+            assert.deepStrictEqual(yield* Fiber.join(starting), Exit.void)
+            assert.lengthOf(children.all(), 1)
+          })
+      ).pipe(Effect.provideService(Clock.Clock, jumping))
+    })
+  )
 })
 
 describe("backpressure", () => {

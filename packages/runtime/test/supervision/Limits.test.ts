@@ -1,7 +1,8 @@
 /** Memory limits of keyed workers, and what an incarnation is told of the one before (L5). */
 import { assert, describe, it } from "@effect/vitest"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as Worker from "@nerve/runtime/ipc/Worker"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { program } from "./EchoWorker.ts"
 import { settle, setup, tags } from "./harness.ts"
@@ -32,6 +33,24 @@ describe("memory limits", () => {
         // Told once, however often it was looked at.
         assert.strictEqual(tags(events).filter((tag) => tag === "MemoryLimitPassed").length, 1)
         assert.notInclude(tags(events), "RespawnScheduled")
+      })
+    )
+  )
+
+  it.effect("a worker above the soft limit is drained by the runtime's bounds, whatever a drain before was given", () =>
+    setup({ memoryLimit: 1000 }, ({ children, probe, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        yield* runtime.start("a")
+        yield* runtime.drain("a", StopPolicy.kill)
+        yield* runtime.start("a")
+        const running = yield* Effect.forkChild(Effect.exit(a.Hang()))
+        yield* settle
+        children.living("a").setMemory(1001)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* runtime.info("a")).state, "draining")
+        yield* Deferred.succeed(probe.release, "done")
+        assert.deepStrictEqual(yield* Fiber.join(running), Exit.succeed("done"))
       })
     )
   )

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import * as fc from "fast-check"
-import { Effect, Logger, Metric } from "effect"
+import { Clock, Effect, Logger, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { type Key, settle, setup } from "./harness.ts"
 
@@ -95,6 +95,30 @@ describe("spares", () => {
         assert.strictEqual(yield* Effect.flatMap(runtime.client("a"), (a) => a.Echo({ text: "still" })), "still")
       })
     )
+  )
+
+  it.effect("how slowly does not depend on the wall clock", () =>
+    Effect.gen(function* () {
+      const clock = yield* TestClock.make()
+      let hours = 0
+      // Somebody sets it forward by an hour whenever it is looked at.
+      const wall = () => clock.currentTimeMillisUnsafe() + 3_600_000 * hours++
+      const set: TestClock.TestClock = {
+        ...clock,
+        currentTimeMillisUnsafe: wall,
+        currentTimeMillis: Effect.sync(wall)
+      }
+      yield* setup({ spares: 1, worker: module }, ({ children }) =>
+        Effect.gen(function* () {
+          for (let second = 0; second < 60; second++) {
+            yield* clock.adjust("1 second")
+            for (const one of children.spares()) yield* one.exit({ code: 1, signal: null })
+          }
+          // 1 s, 2 s, 4 s, 8 s, 16 s, give or take 20 %.
+          assert.isAtMost(children.spares().length, 8)
+        })
+      ).pipe(Effect.provideService(Clock.Clock, set))
+    })
   )
 
   it.effect("one that does not get warm, or cannot be started, is given another try later; workers do not wait", () =>

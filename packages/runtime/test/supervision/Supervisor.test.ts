@@ -226,6 +226,25 @@ describe("Supervisor", () => {
     })
   )
 
+  it.effect("its window does not depend on the wall clock", () =>
+    Effect.gen(function* () {
+      const troupe = new Troupe()
+      const supervisor = yield* started({
+        respawn: after(0),
+        intensity: { max: 3, within: "10 seconds" },
+        children: [troupe.worker("a")]
+      })
+      yield* TestClock.adjust("1 hour")
+      yield* troupe.fail("a")
+      yield* troupe.fail("a")
+      // The clock is set back by an hour; eleven seconds pass.
+      yield* TestClock.setTime(0)
+      yield* TestClock.adjust("11 seconds")
+      yield* troupe.fail("a")
+      assert.deepInclude(yield* child(supervisor, "a"), { state: "Running", incarnation: 4 })
+    })
+  )
+
   it.effect("a child whose policy ends is given up and comes back by reset", () =>
     Effect.gen(function* () {
       const troupe = new Troupe()

@@ -463,6 +463,26 @@ describe("WorkerPool: crashes", () => {
     )
   })
 
+  it.effect("the crash window does not depend on the wall clock", () =>
+    setup({ size: 1, respawn: RespawnPolicy.intensity({ max: 3, within: "10 seconds" }) }, ({ children, pool }) =>
+      Effect.gen(function* () {
+        const crash = Effect.gen(function* () {
+          yield* pool.ready
+          yield* children.living("pool/0").exit({ code: 1, signal: null })
+          yield* settle
+        })
+        yield* TestClock.adjust("1 hour")
+        yield* crash
+        yield* crash
+        // The clock is set back by an hour; a minute passes.
+        yield* TestClock.setTime(0)
+        yield* TestClock.adjust("1 minute")
+        yield* crash
+        assert.deepInclude(yield* pool.info, { ready: 1, givenUp: 0 })
+      })
+    )
+  )
+
   it.effect("when all slots are given up, calls that wait and calls that come fail with the reason", () =>
     setup(
       {

@@ -4,8 +4,8 @@
 import type { Action, Input } from "@nerve/core/supervision/PoolMachine"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as monotonic from "./monotonic.ts"
 
 type Asked = Extract<Action, { readonly _tag: "AskPolicy" }>
 type Answer = Extract<Input, { readonly _tag: "RespawnDecided" | "GiveUpDecided" }>
@@ -22,10 +22,10 @@ export const make = (policy: RespawnPolicy.RespawnPolicy): PoolRespawn => {
   const ask = Effect.fnUntraced(function* ({ exit, member, reason, slot, uptimeMs }: Asked) {
     const decide = slots.get(slot) ?? (yield* RespawnPolicy.toDecide(policy))
     slots.set(slot, decide)
-    const decision = yield* decide(yield* Clock.currentTimeMillis, { exit, uptimeMs })
+    const decision = yield* decide(yield* monotonic.now, { exit, uptimeMs })
     const answer: Answer =
       decision._tag === "GiveUp"
-        ? { _tag: "GiveUpDecided", member, reason }
+        ? { _tag: "GiveUpDecided", member, reason: decision.failure ?? reason }
         : { _tag: "RespawnDecided", member, delayMs: decision.delayMs }
     return answer
   })

@@ -5,12 +5,12 @@
 import * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as monotonic from "./monotonic.ts"
 
 /** Waits until the bound has passed. */
 export const passed = (timeoutMs: number): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    const now = monotonic.of(yield* Clock.Clock)
     for (;;) {
       const due = now() + timeoutMs
       yield* Effect.sleep(timeoutMs)

@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import type { Child, Spare, Spawner, SpawnContext } from "../Spawner.ts"
 import type { WorkerMetrics } from "../WorkerMetrics.ts"
 import type { WorkerSpec } from "../WorkerSpec.ts"
+import * as monotonic from "./monotonic.ts"
 
 /** As `WorkerRuntime` and `WorkerPool` take it: how many, or how many and of which kind. */
 export type Options = number | { readonly count: number; readonly heapSizeMb?: number | undefined }
@@ -78,6 +79,7 @@ export const make = Effect.fnUntraced(function* (
   if (spares === undefined || wanted === 0) return { spawner, info }
   const profile = { heapSizeMb }
 
+  const nowMs = monotonic.of(yield* Clock.Clock)
   const counted = () => metrics.spares(booting, shelf.length)
   yield* Effect.addFinalizer(() => Effect.sync(() => metrics.spares(0, 0)))
 
@@ -124,13 +126,13 @@ export const make = Effect.fnUntraced(function* (
   /** One spare, from its start until it is taken (null) or has died (how long it was warm). */
   const live = Effect.fnUntraced(function* (one: Held) {
     const spare = yield* booted(one)
-    const warmAt = yield* Clock.currentTimeMillis
+    const warmAt = nowMs()
     if (spare !== undefined) yield* wait(one, spare)
     if (one.isTaken) return null
     died += 1
     metrics.spareDied()
     yield* Effect.annotateLogs(Effect.logWarning("a spare worker died before it was needed"), { output: one.tail })
-    return spare === undefined ? 0 : (yield* Clock.currentTimeMillis) - warmAt
+    return spare === undefined ? 0 : nowMs() - warmAt
   })
 
   /** Whatever ends it, a spare that nobody took is killed. */
@@ -148,7 +150,7 @@ export const make = Effect.fnUntraced(function* (
         yield* Effect.sleep(refillAfterMs)
         continue
       }
-      const decision = yield* decide(yield* Clock.currentTimeMillis, { exit: null, uptimeMs })
+      const decision = yield* decide(nowMs(), { exit: null, uptimeMs })
       if (decision._tag === "GiveUp") return
       yield* Effect.sleep(decision.delayMs)
     }
