@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import { Socket } from "node:net"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
-import { nodeModule } from "./builtins.ts"
+import { nodeModule, util } from "./builtins.ts"
 import * as spareFrames from "./spareFrames.ts"
 import * as vitals from "./vitals.ts"
 
@@ -90,7 +90,23 @@ const become = ({ args, cwd, env, module }: spareFrames.Assign): void => {
   if (cwd !== null) process.chdir(cwd)
 }
 
-type Load = () => Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>>
+/** Frames that say nothing to whoever wrote the module: Node's own, and those of the bundle that this is a part of. */
+const isOurs = (frame: string): boolean => /^\s+at .*(?:node:internal\/|\/dist\/[\w-]+\.mjs:)/.test(frame)
+
+/**
+ * Why a module could not be loaded. Where its text is no JavaScript, only Node knows the place: that is left to Node, which
+ * prints the line. All else would be printed with a line of this bundle, which is very long.
+ */
+const cannotLoad = (error: unknown): string => {
+  if (error instanceof SyntaxError) throw error
+  const text = error instanceof Error ? util().inspect(error) : String(error)
+  return text
+    .split("\n")
+    .filter((line) => !isOurs(line))
+    .join("\n")
+}
+
+type Load = () => Promise<Worker.Program>
 
 /**
  * Runs the program that `load` gives and exits the process: 0 when it ends, 1 when it fails.
@@ -133,7 +149,7 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
     const { incarnation, key } = init
     const port = { channel: replaying(channel, early), key, incarnation, init: init.init, vitals: vitals.make() }
     const fiber = Effect.runFork(
-      program.pipe(
+      Effect.scoped(program).pipe(
         Effect.provideService(Worker.WorkerPort, port),
         Effect.provide(Logger.layer([Worker.logger(channel)]))
       )
@@ -150,8 +166,10 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
   }
 
   const boot = (init: Extract<Frame.ToWorker, { readonly t: "init" }>) => {
-    // A rejection is left to Node: it prints the error with its stack and exits with code 1.
-    void start(init)
+    void start(init).catch((error: unknown) => {
+      process.stderr.write(`${cannotLoad(error)}\n`)
+      leave(1)
+    })
   }
   const assigned = (frame: spareFrames.Assign) => {
     become(frame)

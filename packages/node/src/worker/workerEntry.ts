@@ -16,7 +16,7 @@ typeStripping.install(process.env.NODE_COMPILE_CACHE)
 sharedModules.install(bundledModules)
 
 /** The module's default export, if it is an Effect. Any other is the author's mistake, told as such. */
-const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort>> => {
+const load = async (): Promise<Worker.Program> => {
   const url = process.argv[2]
   if (url === undefined) throw new Error("a worker entry takes the URL of a module as its argument")
   const module: { readonly default?: unknown } = await import(url)
@@ -24,7 +24,7 @@ const load = async (): Promise<Effect.Effect<unknown, unknown, Worker.WorkerPort
   if (!Effect.isEffect(module.default)) {
     throw new Error(`${url}: the default export must be an Effect, such as Worker.serve(group, handlers) gives`)
   }
-  return module.default as Effect.Effect<unknown, unknown, Worker.WorkerPort>
+  return module.default as Worker.Program
 }
 
 /** The first import of a process sets the module loader up, hooks included. */

@@ -16,6 +16,7 @@ import * as Logger from "effect/Logger"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { IdMap } from "../internal/idMap.ts"
 import * as rpcCodec from "../internal/rpcCodec.ts"
@@ -34,6 +35,12 @@ export class WorkerPort extends Context.Service<
     readonly vitals?: () => Frame.Vitals
   }
 >()("@nerve/runtime/ipc/Worker/WorkerPort") {}
+
+/**
+ * What a worker's module exports: it may require the port, and a scope that closes when it ends. A module that says so
+ * (`export default program satisfies Worker.Program`) is told by the compiler of a service that nobody provides.
+ */
+export type Program = Effect.Effect<unknown, unknown, WorkerPort | Scope.Scope>
 
 /** The handlers of a group: one function per RPC, giving an Effect, or a Stream where it streams. */
 export type Handlers<Rpcs extends Rpc.Any> = {
@@ -64,7 +71,11 @@ export type Requirements<H> = {
 export const init = <A>(schema: Schema.Codec<A, unknown>): Effect.Effect<A, never, WorkerPort> =>
   Effect.gen(function* () {
     const port = yield* WorkerPort
-    return yield* Effect.orDie(Schema.decodeEffect(Schema.toCodecJson(schema))(port.init))
+    const decoded = Schema.decodeEffect(Schema.toCodecJson(schema))(port.init)
+    return yield* Effect.catch(decoded, ({ message }) => {
+      const why = message.replaceAll(/\n\s*/g, " ")
+      return Effect.die(new Error(`the init of worker ${port.key} does not fit its Schema: ${why}`))
+    })
   })
 
 /** What text is cut to when the whole of it does not fit into a frame. */
@@ -81,6 +92,10 @@ const textOf = (value: unknown): string => {
     return typeof value === "object" ? "an object that is no JSON" : String(value)
   }
 }
+
+/** What was logged as one text: `Effect.log("low on", { paper: 3 })` is `low on {"paper":3}`. */
+const messageOf = (message: unknown): string =>
+  Array.isArray(message) ? message.map(textOf).join(" ") : textOf(message)
 
 /** Characters of JSON that the properties of a defect may take; what is beyond is left out. */
 const maxProperties = 16_384
@@ -405,6 +420,6 @@ export const logSender = (channel: Channel): ((line: LogLine) => void) => {
 export const logger = (channel: Channel): Logger.Logger<unknown, void> => {
   const send = logSender(channel)
   return Logger.map(Logger.formatStructured, ({ annotations, cause, level, message }) =>
-    send({ level, message: textOf(message), fields: { ...annotations, ...(cause === undefined ? {} : { cause }) } })
+    send({ level, message: messageOf(message), fields: { ...annotations, ...(cause === undefined ? {} : { cause }) } })
   )
 }

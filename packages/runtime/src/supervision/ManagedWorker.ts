@@ -11,7 +11,7 @@ import type * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import type * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as WorkerMachine from "@nerve/core/supervision/WorkerMachine"
-import { type ExitCause, format, type WorkerExit } from "@nerve/core/domain/WorkerExit"
+import { type ExitCause, explain, format, type WorkerExit } from "@nerve/core/domain/WorkerExit"
 import * as Frame from "@nerve/core/wire/Frame"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -378,19 +378,20 @@ export const make = Effect.fnUntraced(function* <K>(
     const now = monotonicMs()
     post(
       Exit.isSuccess(result)
-        ? { _tag: "Exited", incarnation: number, now, exit: result.value, failure: null }
+        ? { _tag: "Exited", incarnation: number, now, exit: result.value, failure: explain(result.value, stderrTail) }
         : { _tag: "Exited", incarnation: number, now, exit: null, failure: `cannot start: ${messageOf(result.cause)}` }
     )
   })
 
   // --- carrying out what was decided -------------------------------------------------------------
 
-  const died = (incarnation: number, exit: WorkerExit | null) =>
+  const died = (incarnation: number, exit: WorkerExit | null, reason: string) =>
     new WorkerDied({
       key: name,
       incarnation,
       exit: exit ?? { code: null, signal: null },
-      stderrTail
+      stderrTail,
+      reason
     })
 
   const reportExit = Effect.fnUntraced(function* (
@@ -401,7 +402,7 @@ export const make = Effect.fnUntraced(function* <K>(
     current = undefined
     previousExit = handoverText({ ...(action.exit ?? { code: null, signal: null }), error: null })
     options.metrics.exited(action.cause)
-    calls.failInFlight(action.expected ? stoppedError() : died(action.incarnation, action.exit))
+    calls.failInFlight(action.expected ? stoppedError() : died(action.incarnation, action.exit, action.reason))
     yield* options.emit({
       _tag: "WorkerExited",
       key,

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { assertOneEffect } from "../internal/oneEffect.ts"
 import * as monotonic from "./internal/monotonic.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 
@@ -116,6 +117,7 @@ export const standardIntensity = { max: 10, within: "1 minute" } as const
 export const make = Effect.fnUntraced(function* <const Children extends ReadonlyArray<Child<unknown>>>(
   options: Options<Children>
 ): Effect.fn.Return<Supervisor, DuplicateChild, RequirementsOf<Children> | Scope.Scope> {
+  yield* assertOneEffect
   const context = yield* Effect.context<RequirementsOf<Children>>()
   const twice = duplicate(options.children)
   if (twice !== undefined) return yield* new DuplicateChild({ id: twice })

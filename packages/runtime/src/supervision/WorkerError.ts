@@ -10,7 +10,9 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   key: Schema.String,
   incarnation: Schema.Int,
   exit: WorkerExit,
-  stderrTail: Schema.String
+  stderrTail: Schema.String,
+  /** Why, in words, as `WorkerExited` has it: `exit code 1`, `hung: no answer for 30002 ms`. Left out when not known yet. */
+  reason: Schema.optionalKey(Schema.String)
 }) {
   /** What V8 says before it aborts; the signal alone would say nothing to whoever wrote the code. */
   get why(): string {
@@ -18,7 +20,10 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   }
 
   override get message(): string {
-    return `worker ${this.key} (incarnation ${this.incarnation}) died with the call in flight: ${format(this.exit)}${this.why}`
+    const { exit, incarnation, key, reason, why } = this
+    const how = format(exit)
+    const cause = reason === undefined ? how : reason.includes(how) ? reason : `${reason} (${how})`
+    return `worker ${key} (incarnation ${incarnation}) died with the call in flight: ${cause}${why}`
   }
 }
 
@@ -26,11 +31,12 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
 export class RespawnLimitReached extends Schema.TaggedError<RespawnLimitReached>()("RespawnLimitReached", {
   key: Schema.String,
   crashes: Schema.Int,
-  /** Why the last incarnation ended or did not start. */
+  /** Why the last incarnation ended or did not start: `exit code 1 (stderr: Error: no such table)`. */
   lastFailure: Schema.String
 }) {
   override get message(): string {
-    return `worker ${this.key} was given up after ${this.crashes} crashes; the last one: ${this.lastFailure}`
+    const crashes = this.crashes === 1 ? "a crash" : `${this.crashes} crashes; the last one`
+    return `worker ${this.key} was given up after ${crashes}: ${this.lastFailure}`
   }
 }
 

@@ -22,6 +22,7 @@ import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { assertOneEffect } from "../internal/oneEffect.ts"
 import * as memoryWatch from "./internal/memoryWatch.ts"
 import { PoolCalls } from "./internal/poolCalls.ts"
 import * as poolClient from "./internal/poolClient.ts"
@@ -98,6 +99,13 @@ export interface PoolSettings {
   /** Resident memory above which a worker is killed, whatever it does. */
   readonly memoryHardLimit?: ByteSize.Input | undefined
 }
+
+/**
+ * What `config` has found: durations in milliseconds, memory in bytes. Numbers alone, so that spreading it over settings
+ * that are written as text does not make a type of all texts that those could be.
+ */
+export interface ConfiguredSettings
+  extends Pick<PoolSettings, "size">, Partial<Readonly<Record<Exclude<keyof PoolSettings, "size">, number>>> {}
 
 export interface Options<Rpcs extends Rpc.Any> extends PoolSettings, Omit<memoryWatch.Options, keyof PoolSettings> {
   readonly rpcs: RpcGroup.RpcGroup<Rpcs>
@@ -205,7 +213,7 @@ export interface WorkerPool<Rpcs extends Rpc.Any> {
  * `_TTL`, `_GROW_AFTER`, `_IDLE_TIMEOUT`, `_MEMORY_LIMIT` (`512MiB`). Spread it over the options; what is
  * not set leaves them as they are.
  */
-export const config: (prefix: string) => Config.Config<PoolSettings> = poolConfig.make
+export const config: (prefix: string) => Config.Config<ConfiguredSettings> = poolConfig.make
 
 /**
  * Starts a pool; its workers boot side by side, without being waited for. Closing the scope cuts off
@@ -214,6 +222,7 @@ export const config: (prefix: string) => Config.Config<PoolSettings> = poolConfi
 export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   options: Options<Rpcs>
 ): Effect.fn.Return<WorkerPool<Rpcs>, never, Spawner | Scope.Scope> {
+  yield* assertOneEffect
   const context = yield* Effect.context<never>()
   // Not a child of our scope: its fibers must live until the shutdown, a finalizer of ours, is done.
   const scope = yield* Scope.make()

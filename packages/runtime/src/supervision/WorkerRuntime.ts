@@ -19,6 +19,7 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { makeClient } from "../internal/makeClient.ts"
+import { assertOneEffect } from "../internal/oneEffect.ts"
 import type { WorkerClient } from "../ipc/WorkerClient.ts"
 import { CallTable } from "./CallTable.ts"
 import * as eventHub from "./internal/eventHub.ts"
@@ -133,6 +134,7 @@ interface Going {
 export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends Rpc.Any>(
   options: Options<K, Rpcs>
 ): Effect.fn.Return<WorkerRuntime<K, Rpcs>, never, Spawner | Scope.Scope> {
+  yield* assertOneEffect
   // Not a child of our scope: its fibers must live until the shutdown, a finalizer of ours, is done.
   const scope = yield* Scope.make()
   const context = yield* Effect.context<never>()

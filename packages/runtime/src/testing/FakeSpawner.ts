@@ -29,7 +29,7 @@ import type { WorkerSpec } from "../supervision/WorkerSpec.ts"
 import * as MemoryChannel from "./MemoryChannel.ts"
 
 /** What runs in a fake child. Give `Effect.never` for one that never gets ready. */
-export type Program = Effect.Effect<unknown, unknown, Worker.WorkerPort>
+export type Program = Worker.Program
 
 /** A fake child, as a test sees it. */
 export interface FakeChild {
@@ -132,11 +132,10 @@ export const layer = (program: (spec: WorkerSpec, info: SpawnInfo) => Program): 
 
         const info = { key: options.key, incarnation: options.incarnation, init: spec.options.init ?? null }
         const fiber: Fiber.Fiber<unknown, unknown> = Effect.runForkWith(context)(
-          Effect.provideService(
-            Effect.suspend(() => program(spec, info)),
-            Worker.WorkerPort,
-            { channel: worker, ...info }
-          )
+          Effect.provideService(Effect.scoped(Effect.suspend(() => program(spec, info))), Worker.WorkerPort, {
+            channel: worker,
+            ...info
+          })
         )
         fiber.addObserver((exit) => {
           if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {

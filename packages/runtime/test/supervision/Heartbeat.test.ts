@@ -101,7 +101,12 @@ describe("heartbeat", () => {
           const a = yield* runtime.client("a")
           const inFlight = yield* Effect.forkChild(Effect.flip(a.Echo({ text: "lost" })))
           yield* TestClock.adjust("12 seconds")
-          assert.deepInclude(yield* Fiber.join(inFlight), { _tag: "WorkerDied", incarnation: 1 })
+          const error = yield* Fiber.join(inFlight)
+          assert.deepInclude(error, { _tag: "WorkerDied", incarnation: 1 })
+          assert.match(
+            error instanceof Error ? error.message : "",
+            /in flight: hung: no answer for \d+ ms \(SIGKILL\)$/
+          )
           assert.strictEqual(yield* a.Echo({ text: "next" }), "next")
         })
     )

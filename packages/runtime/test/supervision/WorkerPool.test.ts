@@ -497,7 +497,7 @@ describe("WorkerPool: crashes", () => {
             _tag: "RespawnLimitReached",
             key: "pool",
             crashes: 4,
-            lastFailure: "exit code 1"
+            lastFailure: "exit code 1 (stderr: Error: broken)"
           })
           const error = yield* Effect.flip(pool.client.Echo({ text: "b" }))
           assert.deepInclude(error, { _tag: "RespawnLimitReached" })

@@ -8,11 +8,11 @@ import * as Config from "effect/Config"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { PoolSettings } from "../WorkerPool.ts"
+import type { ConfiguredSettings } from "../WorkerPool.ts"
 
 const Count = (least: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(least))
 
-const sizeOf = (text: string): PoolSettings["size"] | undefined => {
+const sizeOf = (text: string): ConfiguredSettings["size"] | undefined => {
   const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(text)
   if (match === null) return undefined
   const minimum = Number(match[1])
@@ -36,7 +36,7 @@ const duration = (name: string) =>
   Config.map(Config.schema(Duration, name), (text) => Result.getOrThrow(DurationText.parse(text)))
 
 /** The settings that variables whose names begin with `prefix` and `_` override. */
-export const make = (prefix: string): Config.Config<PoolSettings> => {
+export const make = (prefix: string): Config.Config<ConfiguredSettings> => {
   const name = (setting: string) => `${prefix}_${setting}`
   return Config.map(
     Config.all({
@@ -58,7 +58,7 @@ export const make = (prefix: string): Config.Config<PoolSettings> => {
       const present: Record<string, unknown> = {}
       for (const [name, value] of Object.entries(found)) if (Option.isSome(value)) present[name] = value.value
       // Each name was read by the Config of its own type above.
-      return present as PoolSettings
+      return present as ConfiguredSettings
     }
   )
 }

@@ -44,8 +44,8 @@ export const ofFailure = (failure: Failure, { method, pool, waiting, worker }: A
 export const ofWorker = (error: WorkerError, incarnation: number): PoolError => {
   switch (error._tag) {
     case "WorkerDied": {
-      const { exit, key, stderrTail } = error
-      return new WorkerDied({ key, incarnation, exit, stderrTail })
+      const { exit, key, reason, stderrTail } = error
+      return new WorkerDied({ key, incarnation, exit, stderrTail, ...(reason !== undefined && { reason }) })
     }
     case "MailboxFull":
       // A member's table has no bound of its own: it is never full.
