@@ -31,7 +31,7 @@ import * as poolRecycling from "./internal/poolRecycling.ts"
 import * as poolScaling from "./internal/poolScaling.ts"
 import * as poolSlots from "./internal/poolSlots.ts"
 import * as poolUsual from "./internal/poolUsual.ts"
-import { isGivenUp, type PoolState, type RecycleReason } from "./PoolState.ts"
+import { isElastic, isGivenUp, type PoolState, type RecycleReason } from "./PoolState.ts"
 
 export type Input =
   | { readonly _tag: "Submitted"; readonly call: number; readonly timeoutMs: number; readonly waitMs: number }
@@ -115,6 +115,13 @@ export interface Decision {
   readonly structural: boolean
 }
 
+/**
+ * Whether an input has to be told with the time that it is. The end of a call where nobody waits, in a pool of fixed
+ * size, has not: the time of the input before it does as well, and looking at a clock is no small part of a call.
+ */
+export const isTimed = ({ closing, queue, settings }: PoolState, input: Input): boolean =>
+  input._tag !== "Ended" || queue.size > 0 || closing !== null || isElastic(settings)
+
 /** Total: every input has its clause, and one that names what is no more changes nothing. */
 export const decide = (state: PoolState, input: Input, now: number): Decision =>
   poolUsual.decide(state, input, now) ?? decideAtLength(state, input, now)
@@ -167,7 +174,7 @@ const take = (draft: Draft, input: Input, now: number): void => {
     case "ReloadAsked":
       return poolRecycling.reload(draft)
     case "ResizeAsked":
-      return poolScaling.resize(draft, input.minimum, input.maximum)
+      return poolScaling.resize(draft, input.minimum, input.maximum, now)
     case "ResetAsked":
       return poolSlots.reset(draft)
     case "ShutdownAsked":

@@ -123,6 +123,9 @@ export const make = (settings: Settings): PoolState => ({
   closing: null
 })
 
+/** Whether the size follows the load. */
+export const isElastic = ({ maximum, minimum }: Settings): boolean => maximum > minimum
+
 /** Whether its slot is this member's: one that leaves or goes has none. */
 export const isOccupant = ({ stage }: Member): boolean => stage === "booting" || stage === "ready" || stage === "lost"
 

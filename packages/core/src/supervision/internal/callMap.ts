@@ -42,12 +42,14 @@ const withNode = <A>(branch: Branch<A>, at: number, node: Node<A> | undefined): 
   return copy
 }
 
-const put = <A extends Numbered>(node: Node<A> | undefined, value: A, depth: number): Node<A> => {
+const put = <A extends Numbered>(branch: Branch<A>, value: A, depth: number): Branch<A> => {
+  const at = branchOf(value.call, depth)
+  return withNode(branch, at, putAt(branch[at], value, depth + 1))
+}
+
+const putAt = <A extends Numbered>(node: Node<A> | undefined, value: A, depth: number): Node<A> => {
   if (node === undefined) return value
-  if (isBranch(node)) {
-    const at = branchOf(value.call, depth)
-    return withNode(node, at, put(node[at], value, depth + 1))
-  }
+  if (isBranch(node)) return put(node, value, depth)
   return node.call === value.call ? value : put(withNode(blank, branchOf(node.call, depth), node), value, depth)
 }
 
@@ -57,30 +59,32 @@ const isEmpty = <A>(branch: Branch<A>): boolean => {
 }
 
 /** A branch stays one until it is empty: it will soon be filled again. */
-const take = <A extends Numbered>(node: Node<A> | undefined, call: number, depth: number): Node<A> | undefined => {
-  if (node === undefined) return undefined
-  if (!isBranch(node)) return node.call === call ? undefined : node
+const take = <A extends Numbered>(branch: Branch<A>, call: number, depth: number): Branch<A> | undefined => {
   const at = branchOf(call, depth)
-  const rest = take(node[at], call, depth + 1)
-  if (rest === node[at]) return node
-  const branch = withNode(node, at, rest)
-  return rest === undefined && isEmpty(branch) ? undefined : branch
+  const node = branch[at]
+  if (node === undefined) return branch
+  const rest = isBranch(node) ? take(node, call, depth + 1) : node.call === call ? undefined : node
+  if (rest === node) return branch
+  const copy = withNode(branch, at, rest)
+  return rest === undefined && isEmpty(copy) ? undefined : copy
 }
 
 /** Puts a call that is not there yet. */
 export const add = <A extends Numbered>(map: CallMap<A>, value: A): CallMap<A> => ({
   size: map.size + 1,
-  root: put(map.root, value, 0)
+  root: putAt(map.root, value, 0)
 })
 
 /** Puts something else for a call that is there; nothing changes for one that is not. */
 export const replace = <A extends Numbered>(map: CallMap<A>, value: A): CallMap<A> =>
-  get(map, value.call) === undefined ? map : { size: map.size, root: put(map.root, value, 0) }
+  get(map, value.call) === undefined ? map : { size: map.size, root: putAt(map.root, value, 0) }
 
 /** The same map where the call is not there. */
 export const remove = <A extends Numbered>(map: CallMap<A>, call: number): CallMap<A> => {
-  const root = take(map.root, call, 0)
-  return root === map.root ? map : { size: map.size - 1, root }
+  const { root, size } = map
+  if (root === undefined) return map
+  const rest = isBranch(root) ? take(root, call, 0) : root.call === call ? undefined : root
+  return rest === root ? map : { size: size - 1, root: rest }
 }
 
 const collect = <A extends Numbered>(node: Node<A> | undefined, values: Array<A>): void => {

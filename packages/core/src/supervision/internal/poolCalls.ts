@@ -3,7 +3,7 @@
  * waits, it runs in one member, or it is over.
  */
 import type { Failure, Input } from "../PoolMachine.ts"
-import { isGivenUp, type Member, type Running, type Waiting } from "../PoolState.ts"
+import { isElastic, isGivenUp, type Member, type Running, type Waiting } from "../PoolState.ts"
 import * as CallMap from "./callMap.ts"
 import * as Fifo from "./fifo.ts"
 import * as poolDispatch from "./poolDispatch.ts"
@@ -75,12 +75,12 @@ export const ended = (draft: Draft, input: Extract<Input, { readonly _tag: "Ende
   const member = findMember(draft, input.member)
   const running = member === undefined ? undefined : CallMap.remove(member.running, input.call)
   if (member === undefined || running === undefined || running === member.running) return
-  const { idleMs, maxJobs, maximum, minimum } = draft.settings
+  const { idleMs, maxJobs } = draft.settings
   const next = poolDispatch.withoutCall(member, running, now)
   const worn = isWorn(next, maxJobs)
   setMember(draft, worn ? { ...next, due: "jobs" } : next)
   draft.structural ||= worn || member.stage !== "ready" || draft.closing !== null
-  if (maximum > minimum && running.size === 0) wake(draft, now + idleMs)
+  if (isElastic(draft.settings) && running.size === 0) wake(draft, now + idleMs)
 }
 
 /** It waits again, at its old place. */

@@ -1,7 +1,7 @@
 /**
  * Which member a call goes to: an idle one first, and among equals the one used longest ago, so that all take turns.
  */
-import type { Member, PoolState, Waiting } from "../PoolState.ts"
+import { isElastic, type Member, type PoolState, type Running, type Waiting } from "../PoolState.ts"
 import * as CallMap from "./callMap.ts"
 import * as Fifo from "./fifo.ts"
 import { type Draft, wake } from "./poolDraft.ts"
@@ -11,7 +11,7 @@ import { type Draft, wake } from "./poolDraft.ts"
  * one used longest ago, or the first slot of an elastic pool. -1 when nobody has room.
  */
 export const pick = ({ members, settings }: Pick<PoolState, "members" | "settings">): number => {
-  const elastic = settings.maximum > settings.minimum
+  const elastic = isElastic(settings)
   let found = -1
   let best: Member | undefined
   for (let at = 0; at < members.length; at++) {
@@ -30,12 +30,19 @@ const isBetter = (member: Member, best: Member, elastic: boolean): boolean => {
   return elastic ? member.slot < best.slot : member.usedAt < best.usedAt
 }
 
-/** The member with one call more, from now on. */
-export const withCall = (member: Member, waiting: Waiting, dispatches: number, now: number): Member => {
-  const { call, since, timeoutMs, waitUntil } = waiting
-  const running = { call, since, waitUntil, timeoutMs, state: "live" as const, deadline: now + timeoutMs }
-  return withCalls(member, CallMap.add(member.running, running), member.jobs, member.idleSince, dispatches)
-}
+/** A call that waited, from now on. */
+export const started = ({ call, since, timeoutMs, waitUntil }: Waiting, now: number): Running => ({
+  call,
+  since,
+  waitUntil,
+  timeoutMs,
+  state: "live",
+  deadline: now + timeoutMs
+})
+
+/** The member with one call more. */
+export const withCall = (member: Member, running: Running, dispatches: number): Member =>
+  withCalls(member, CallMap.add(member.running, running), member.jobs, member.idleSince, dispatches)
 
 /** The member with one call less, which has ended. */
 export const withoutCall = (member: Member, running: Member["running"], now: number): Member =>
@@ -78,7 +85,7 @@ export const run = (draft: Draft, waiting: Waiting, at: number, now: number): vo
   const member = draft.members[at]
   if (member === undefined) return
   draft.dispatches += 1
-  draft.members = withMember(draft.members, at, withCall(member, waiting, draft.dispatches, now))
+  draft.members = withMember(draft.members, at, withCall(member, started(waiting, now), draft.dispatches))
   wake(draft, now + waiting.timeoutMs)
   draft.actions.push({ _tag: "Dispatch", call: waiting.call, member: member.id, waitedMs: now - waiting.since })
 }

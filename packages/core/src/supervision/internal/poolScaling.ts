@@ -2,7 +2,7 @@
  * How many slots there are: an elastic pool grows when calls have waited and shrinks when members have been idle, and
  * any pool follows a resize.
  */
-import { isGivenUp, isServed, type PoolState } from "../PoolState.ts"
+import { isElastic, isGivenUp, isServed, type PoolState } from "../PoolState.ts"
 import * as Fifo from "./fifo.ts"
 import * as poolSlots from "./poolSlots.ts"
 import type { Draft } from "./poolDraft.ts"
@@ -41,8 +41,10 @@ export const shrink = (draft: Draft, now: number): void => {
   for (const { slot } of idle) if (draft.slots.length > minimum) poolSlots.remove(draft, slot)
 }
 
-export const resize = (draft: Draft, minimum: number, maximum: number): void => {
+/** In a pool of fixed size nobody noted when who got idle: there it counts from now on. */
+export const resize = (draft: Draft, minimum: number, maximum: number, now: number): void => {
   draft.structural = true
+  if (!isElastic(draft.settings)) draft.members = draft.members.map((member) => ({ ...member, idleSince: now }))
   draft.settings = { ...draft.settings, minimum, maximum: Math.max(minimum, maximum) }
 }
 

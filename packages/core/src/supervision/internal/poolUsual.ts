@@ -4,7 +4,7 @@
  * without looking through the pool for more. A pool makes hardly any others, so they say at once what the next state is.
  */
 import type { Action, Decision, Input } from "../PoolMachine.ts"
-import type { Member, PoolState, Waiting } from "../PoolState.ts"
+import { isElastic, type Member, type PoolState, type Running } from "../PoolState.ts"
 import * as CallMap from "./callMap.ts"
 import * as Fifo from "./fifo.ts"
 import * as poolCalls from "./poolCalls.ts"
@@ -29,7 +29,15 @@ const submitted = (
   const member = state.members[at]
   if (member === undefined) return undefined
   const { call, timeoutMs, waitMs } = input
-  return run(state, { call, since: now, waitUntil: now + waitMs, timeoutMs }, at, member, state.queue, now)
+  const running = {
+    call,
+    since: now,
+    waitUntil: now + waitMs,
+    timeoutMs,
+    state: "live",
+    deadline: now + timeoutMs
+  } as const
+  return run(state, running, at, member, state.queue, now)
 }
 
 /** The member is ready, and not worn by this call. The pool does not grow: it is as large as it may be, or nobody waits. */
@@ -48,8 +56,8 @@ const ended = (
   if (running === member.running || poolCalls.isWorn(next, settings.maxJobs)) return undefined
   const waiting = Fifo.peek(queue)
   // Somebody waits only while nobody has room: so the place is here.
-  if (waiting !== undefined) return run(state, waiting, at, next, Fifo.rest(queue), now)
-  const isIdle = running.size === 0 && settings.maximum > settings.minimum
+  if (waiting !== undefined) return run(state, poolDispatch.started(waiting, now), at, next, Fifo.rest(queue), now)
+  const isIdle = running.size === 0 && isElastic(settings)
   return {
     state: following(state, at, next, queue, state.dispatches),
     actions: none,
@@ -61,18 +69,17 @@ const ended = (
 /** The call goes to this member, whose place is `at`. */
 const run = (
   state: PoolState,
-  waiting: Waiting,
+  running: Running,
   at: number,
   member: Member,
   queue: PoolState["queue"],
   now: number
 ): Decision => {
-  const { call, since, timeoutMs } = waiting
   const dispatches = state.dispatches + 1
   return {
-    state: following(state, at, poolDispatch.withCall(member, waiting, dispatches, now), queue, dispatches),
-    actions: [{ _tag: "Dispatch", call, member: member.id, waitedMs: now - since }],
-    wakeAt: now + timeoutMs,
+    state: following(state, at, poolDispatch.withCall(member, running, dispatches), queue, dispatches),
+    actions: [{ _tag: "Dispatch", call: running.call, member: member.id, waitedMs: now - running.since }],
+    wakeAt: running.deadline,
     structural: false
   }
 }

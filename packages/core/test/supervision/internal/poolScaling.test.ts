@@ -77,4 +77,17 @@ describe("poolScaling", () => {
     pool.end(2)
     expect(pool.asked()).toEqual(["stop 2"])
   })
+
+  it("counts how long a worker of a fixed pool was idle from the resize that made it elastic", () => {
+    const pool = twoReady()
+    pool.submit()
+    pool.pass(5000)
+    pool.end(1)
+    pool.feed({ _tag: "ResizeAsked", minimum: 1, maximum: 2 })
+    pool.asked()
+    pool.pass(999)
+    expect(pool.asked()).toEqual([])
+    pool.pass(1)
+    expect(pool.asked()).toEqual(["size 1", "stop 2"])
+  })
 })

@@ -30,6 +30,7 @@ export class PoolEngine {
   readonly #timer: PoolTimer
   #inbox: Array<PoolMachine.Input> = []
   #stepping = false
+  #decidedAt = 0
 
   constructor(settings: PoolState.Settings, clock: Clock.Clock, context: Context.Context<never>, host: Host) {
     this.state = PoolState.make(settings)
@@ -65,7 +66,8 @@ export class PoolEngine {
   }
 
   #take(input: PoolMachine.Input): void {
-    const { actions, state, structural, wakeAt } = PoolMachine.decide(this.state, input, this.now())
+    if (PoolMachine.isTimed(this.state, input)) this.#decidedAt = this.now()
+    const { actions, state, structural, wakeAt } = PoolMachine.decide(this.state, input, this.#decidedAt)
     this.state = state
     for (const action of actions) this.#host.carryOut(action)
     this.#timer.set(wakeAt)
