@@ -13,6 +13,7 @@ import type { Plan, RestartMode, StateTree, Strategy } from "@nerve/core/supervi
 import type * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as StopPolicies from "@nerve/core/supervision/StopPolicy"
 import * as SupervisorMachine from "@nerve/core/supervision/SupervisorMachine"
+import * as SupervisorState from "@nerve/core/supervision/SupervisorState"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -199,7 +200,7 @@ interface Held {
   removed: Deferred.Deferred<void> | undefined
   /** The snapshot as last made, and what of. */
   view:
-    | { readonly tree: StateTree; readonly of: StateTree | undefined; readonly child: SupervisorMachine.Child }
+    | { readonly tree: StateTree; readonly of: StateTree | undefined; readonly child: SupervisorState.Child }
     | undefined
 }
 
@@ -211,7 +212,7 @@ class Core {
   readonly #newResumeId: (id: string) => string
   readonly #held = new Map<string, Held>()
   readonly #done = Deferred.makeUnsafe<string | null>()
-  #machine: SupervisorMachine.Machine
+  #machine: SupervisorState.Machine
   #port: Lifecycle.Port | undefined
   /** Inputs that came while one was worked on. */
   readonly #inbox: Array<SupervisorMachine.Input> = []
@@ -230,7 +231,7 @@ class Core {
     this.#options = options
     this.#newResumeId = newResumeId
     this.#context = context
-    this.#machine = SupervisorMachine.make(settingsOf(options), options.children.map(specOf))
+    this.#machine = SupervisorState.make(settingsOf(options), options.children.map(specOf))
     // Whoever makes a Core gives the context that all children together require (`RequirementsOf`); which
     // of them requires what is not known here any more.
     for (const child of options.children) this.#hold(child, { blueprint: child.worker as Lifecycle.Blueprint, context })
@@ -516,7 +517,7 @@ class Core {
     breaker: this.#machine.settings.breaker === null ? null : breakerNames[this.#machine.breaker._tag],
     children: this.#machine.order.flatMap((id) => {
       const held = this.#held.get(id)
-      const child = SupervisorMachine.childOf(this.#machine, id)
+      const child = SupervisorState.childOf(this.#machine, id)
       return held === undefined || child === undefined ? [] : [viewOf(held, child)]
     })
   })
@@ -525,7 +526,7 @@ class Core {
 const breakerNames = { Closed: "closed", Open: "open", HalfOpen: "half-open" } as const
 
 /** The same object as long as nothing changes. */
-const viewOf = (held: Held, child: SupervisorMachine.Child): StateTree => {
+const viewOf = (held: Held, child: SupervisorState.Child): StateTree => {
   const of = held.life?.snapshotUnsafe()
   if (held.view !== undefined && held.view.of === of && held.view.child === child) return held.view.tree
   const { restart, phase, crashes } = child
@@ -539,7 +540,7 @@ const viewOf = (held: Held, child: SupervisorMachine.Child): StateTree => {
   return tree
 }
 
-const planOf = (phase: SupervisorMachine.ChildPhase): Plan => {
+const planOf = (phase: SupervisorState.ChildPhase): Plan => {
   switch (phase) {
     case "Queued":
       return "queued"
@@ -572,12 +573,12 @@ const neverStarted = ({ child, resumeId }: Held): StateTree => ({
   children: []
 })
 
-const specOf = (child: Child<unknown>): SupervisorMachine.ChildSpec => ({
+const specOf = (child: Child<unknown>): SupervisorState.ChildSpec => ({
   id: child.id,
   restart: child.restart ?? "always"
 })
 
-const settingsOf = (options: Options<ReadonlyArray<Child<unknown>>>): SupervisorMachine.Settings => {
+const settingsOf = (options: Options<ReadonlyArray<Child<unknown>>>): SupervisorState.Settings => {
   const breaker = options.breaker ?? null
   const intensity = options.intensity ?? (breaker === null ? standardIntensity : false)
   return {
