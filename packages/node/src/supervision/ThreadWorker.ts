@@ -7,7 +7,8 @@
  */
 import type { Ending } from "@nerve/core/supervision/LifecycleState"
 import { logOutput, type Output } from "@nerve/runtime/supervision/CommandWorker"
-import { type Blueprint, handoverEnvironment, type Port } from "@nerve/runtime/supervision/Lifecycle"
+import { handoverEnvironment } from "@nerve/runtime/supervision/Handover"
+import type { Blueprint, Port } from "@nerve/runtime/supervision/Lifecycle"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"

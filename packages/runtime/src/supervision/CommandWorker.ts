@@ -3,7 +3,8 @@
  * spawned, and stopped by SIGTERM to its process group, then SIGKILL.
  */
 import { logOutput, type Output, spawnedLife } from "./internal/spawnedLife.ts"
-import { type Blueprint, handoverEnvironment } from "./Lifecycle.ts"
+import { handoverEnvironment } from "./Handover.ts"
+import type { Blueprint } from "./Lifecycle.ts"
 import type { Spawner } from "./Spawner.ts"
 import * as WorkerSpec from "./WorkerSpec.ts"
 

@@ -8,7 +8,9 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { logOutput, type Output, spawnedLife } from "./internal/spawnedLife.ts"
-import { type Blueprint, type Handover, handoverEnvironment, refused, type Suspension, taken } from "./Lifecycle.ts"
+import { type Handover, handoverEnvironment } from "./Handover.ts"
+import type { Blueprint } from "./Lifecycle.ts"
+import { refused, type Suspension, taken } from "./Suspension.ts"
 import { Spawner } from "./Spawner.ts"
 import * as WorkerSpec from "./WorkerSpec.ts"
 

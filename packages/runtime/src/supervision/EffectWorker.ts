@@ -15,7 +15,9 @@ import * as Exit from "effect/Exit"
 import { type Scheduler, type SchedulerDispatcher, Scheduler as SchedulerReference } from "effect/Scheduler"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { type Blueprint, type Handover, type Port, taken } from "./Lifecycle.ts"
+import type { Handover } from "./Handover.ts"
+import type { Blueprint, Port } from "./Lifecycle.ts"
+import { taken } from "./Suspension.ts"
 
 /** What this incarnation is told of itself and of the one before; provided to the Effect. */
 export class CurrentHandover extends Context.Service<CurrentHandover, Handover>()(
