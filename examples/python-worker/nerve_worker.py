@@ -18,6 +18,7 @@ import traceback
 PROTOCOL_VERSION = 1
 MAX_FRAME = 4 * 1024 * 1024  # bytes of a line at most, both ways
 STREAM_WINDOW = 64  # chunks of a stream that the reader may not have taken yet
+STREAM_BYTES = 1024 * 1024  # and what they may hold before the next one waits
 ORPHAN_GRACE = 1  # seconds that running calls get to clean up when the daemon is gone
 
 
@@ -108,8 +109,7 @@ class Worker:
         items = handler(payload)
         try:
             async for item in items:
-                self._send({"t": "chunk", "id": call.id, "values": [item]})
-                await call.take()
+                await call.take(self._send({"t": "chunk", "id": call.id, "values": [item]}))
         finally:
             await items.aclose()
 
@@ -122,6 +122,7 @@ class Worker:
             self._send(_defect(call.id, ValueError("the answer to %s: %s" % (call.method, error))))
 
     def _send(self, frame):
+        """Writes a frame; gives how many bytes it had."""
         # What UTF-8 cannot hold (half a surrogate pair) becomes a JSON escape.
         text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         line = text.encode("utf-8", "backslashreplace")
@@ -132,6 +133,7 @@ class Worker:
             self._out.flush()
         except OSError:  # The daemon is gone: nobody to tell.
             os._exit(1)
+        return len(line)
 
 
 class _Call:
@@ -139,19 +141,22 @@ class _Call:
 
     def __init__(self, id, method):
         self.id, self.method, self.task = id, method, None
-        self._credit, self._open = STREAM_WINDOW, asyncio.Event()
+        self._unread, self._open = [], asyncio.Event()  # the sizes of chunks that the reader has not taken
 
     def grant(self, n):
-        self._credit += n
-        if self._credit > 0:
+        del self._unread[:n]
+        if self._may_send():
             self._open.set()
 
-    async def take(self):
-        """Counts a chunk that was sent, and waits until the next one may be."""
-        self._credit -= 1
-        if self._credit <= 0:
+    async def take(self, size):
+        """Counts a chunk of so many bytes that was sent, and waits until the next one may be."""
+        self._unread.append(size)
+        if not self._may_send():
             self._open.clear()
             await self._open.wait()
+
+    def _may_send(self):
+        return len(self._unread) < STREAM_WINDOW and sum(self._unread) < STREAM_BYTES
 
 
 def _settlement(id, task):

@@ -6,6 +6,7 @@
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import type { Receive } from "@nerve/runtime/ipc/Channel"
 import { Spawner } from "@nerve/runtime/supervision/Spawner"
 import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
@@ -74,10 +75,10 @@ const counting = (spawner: Spawner["Service"], count: (key: string) => void): Sp
       const { channel } = child
       const counted = Object.create(channel, {
         onFrameUnsafe: {
-          value: (receive: (frame: unknown) => void) =>
-            channel.onFrameUnsafe((frame) => {
+          value: (receive: Receive) =>
+            channel.onFrameUnsafe((frame, characters) => {
               count(options.key)
-              receive(frame)
+              receive(frame, characters)
             })
         }
       })

@@ -65,6 +65,14 @@ async def count(payload):
         closed += 1
 
 
+@worker.method("Wide")
+async def wide(payload):
+    global produced
+    for _ in range(payload["to"]):
+        produced += 1
+        yield "w" * payload["size"]
+
+
 @worker.method("CountThenRefuse")
 async def count_then_refuse(payload):
     yield 1

@@ -59,6 +59,22 @@ describe.skipIf(python === undefined)("nerve_worker.py on its pipe", () => {
   )
 
   it.live(
+    "waits with large chunks once a mebibyte is not acknowledged",
+    test(({ next, send }) =>
+      Effect.gen(function* () {
+        send(call(1, "Wide", { to: 10, size: 400_000 }))
+        for (let n = 0; n < 3; n++) assert.deepInclude(yield* next, { t: "chunk", id: 1 })
+        send(call(2, "Counters"))
+        assert.deepInclude(yield* next, { t: "done", id: 2, value: { produced: 3, closed: 0, cancelled: 0 } })
+        send({ t: "ack", id: 1, n: 2 })
+        for (let n = 0; n < 2; n++) assert.deepInclude(yield* next, { t: "chunk", id: 1 })
+        send({ t: "cancel", id: 1 })
+        assert.deepStrictEqual(yield* next, { t: "interrupted", id: 1 })
+      })
+    )
+  )
+
+  it.live(
     "answers every call once, whatever becomes of it, and tells of frames that it does not know",
     test(({ next, send }) =>
       Effect.gen(function* () {

@@ -15,6 +15,9 @@ export const maxLength = 4 * 1024 * 1024
 /** Answers to a stream that may be on their way before the reader has to ask for more. */
 export const streamWindow = 64
 
+/** Characters that may be in these answers: while there are so many, no further one may come. */
+export const streamCharacters = 4 * 1024 * 1024
+
 export type ToWorker =
   /** The first frame of an incarnation. */
   | { readonly t: "init"; readonly key: string; readonly incarnation: number; readonly init: Schema.Json }

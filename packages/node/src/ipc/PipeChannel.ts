@@ -8,7 +8,7 @@
  */
 import * as Frame from "@nerve/core/wire/Frame"
 import * as LongLog from "@nerve/core/wire/LongLog"
-import type { Channel, ChannelEnd, SendResult } from "@nerve/runtime/ipc/Channel"
+import type { Channel, ChannelEnd, Receive, SendResult } from "@nerve/runtime/ipc/Channel"
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
 import type { Readable, Writable } from "node:stream"
@@ -43,7 +43,7 @@ class PipeChannel implements Channel, Reading.Reader {
   readonly #output: Writable
   readonly #maxLength: number
   readonly #where: string
-  #receive: ((frame: unknown) => void) | undefined
+  #receive: Receive | undefined
   #listener: ((end: ChannelEnd) => void) | undefined
   #ended: ChannelEnd | undefined
   /** Frames of this tick, not yet written. */
@@ -126,7 +126,7 @@ class PipeChannel implements Channel, Reading.Reader {
     else if (this.#full) this.#onDrain()
   }
 
-  readonly onFrameUnsafe = (receive: (frame: unknown) => void): void => {
+  readonly onFrameUnsafe = (receive: Receive): void => {
     this.#receive = receive
     const early = this.#early
     this.#early = []
@@ -277,7 +277,7 @@ class PipeChannel implements Channel, Reading.Reader {
       return this.#end({ _tag: "Broken", message: `a line${this.#where} that is not JSON: ${Frame.excerpt(line)}` })
     }
     if (this.#receive === undefined) this.#early.push(frame)
-    else this.#receive(frame)
+    else this.#receive(frame, line.length)
   }
 }
 

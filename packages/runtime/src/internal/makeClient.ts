@@ -1,7 +1,6 @@
 /**
  * Builds the typed client of a key over something that takes calls.
  */
-import * as Frame from "@nerve/core/wire/Frame"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,6 +13,7 @@ import type { CallTable, PendingCall } from "../supervision/CallTable.ts"
 import { CallTimeout, ProtocolViolation, type WorkerError } from "../supervision/WorkerError.ts"
 import { toExit } from "./answer.ts"
 import * as rpcCodec from "./rpcCodec.ts"
+import { tooFarAhead, Unread } from "./unread.ts"
 
 /** Where calls go. Looked up at each call, because a key's table changes when it is evicted. */
 export interface Target {
@@ -22,8 +22,6 @@ export interface Target {
 }
 
 const ignoreChunk = () => {}
-
-const tooFarAhead = `more than ${Frame.streamWindow} chunks that were not acknowledged`
 
 const request = (
   target: Target,
@@ -102,9 +100,9 @@ const stream = (
           new ProtocolViolation({ key: target.key, method: codec.method, detail: rpcCodec.detail(encoded.cause) })
         )
       }
-      // Unbounded is bounded here: a worker that sends more chunks than its window fails the stream.
+      // Unbounded is bounded here: a worker that sends more than its window fails the stream.
       const queue = yield* Queue.unbounded<ReadonlyArray<unknown>, unknown>()
-      let unread = 0
+      const unread = new Unread()
       const table = target.table()
       const end = (exit: Exit.Exit<unknown, unknown>) =>
         Exit.isSuccess(exit)
@@ -114,9 +112,8 @@ const stream = (
         method: codec.method,
         payload: encoded.value,
         settle: (frame) => end(toExit(target.key, codec, frame)),
-        chunk: (values) => {
-          unread += 1
-          if (unread <= Frame.streamWindow) return void Queue.offerUnsafe(queue, values)
+        chunk: (values, characters) => {
+          if (unread.add(characters)) return void Queue.offerUnsafe(queue, values)
           table.withdraw(pending)
           pending.fail(new ProtocolViolation({ key: target.key, method: codec.method, detail: tooFarAhead }))
         },
@@ -131,7 +128,7 @@ const stream = (
         boundedItems(target, codec, options),
         Stream.rechunk(1),
         Stream.mapEffect((values) => {
-          unread -= 1
+          unread.take()
           table.acknowledge(pending, 1)
           const items: Array<unknown> = []
           for (const value of values) {

@@ -13,6 +13,9 @@ export type ChannelEnd = { readonly _tag: "Closed" } | { readonly _tag: "Broken"
 /** What became of a frame. `not-json`: it cannot be written (a bigint, a cycle, nested too deep). */
 export type SendResult = "sent" | "too-large" | "not-json" | "ended"
 
+/** Told of a frame, and how many characters it had on its way, where the carrier counts them. */
+export type Receive = (frame: unknown, characters?: number) => void
+
 export interface Channel {
   /**
    * Sends a frame. The frames of one tick leave in one write. A frame is taken also when the carrier's
@@ -33,7 +36,7 @@ export interface Channel {
   /** Whether the carrier's buffer is full, so that a sender should wait for `drained`. */
   readonly isFullUnsafe: () => boolean
   /** Sets the one receiver. Frames that came before it was set are delivered to it first, in order. */
-  readonly onFrameUnsafe: (receive: (frame: unknown) => void) => void
+  readonly onFrameUnsafe: (receive: Receive) => void
   /** Sets the one listener for the end; called at once if it has ended. */
   readonly onEndUnsafe: (listener: (end: ChannelEnd) => void) => void
   /** Stops and restarts reading: backpressure on the other side. */

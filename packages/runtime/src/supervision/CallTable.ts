@@ -16,7 +16,8 @@ export interface PendingCall {
   readonly method: string
   readonly payload: unknown
   readonly settle: (frame: Settlement) => void
-  readonly chunk: (values: ReadonlyArray<unknown>) => void
+  /** Items have come, in a frame of so many characters. */
+  readonly chunk: (values: ReadonlyArray<unknown>, characters: number) => void
   readonly fail: (error: WorkerError) => void
   /** Set while in flight. */
   id: number | undefined
@@ -168,9 +169,9 @@ export class CallTable {
   }
 
   /** Items of a stream have come. False when nobody asked for them. */
-  chunk(id: number, values: ReadonlyArray<unknown>): boolean {
+  chunk(id: number, values: ReadonlyArray<unknown>, characters: number): boolean {
     const call = this.#inFlight.get(id)
-    call?.chunk(values)
+    call?.chunk(values, characters)
     return call !== undefined
   }
 

@@ -207,17 +207,17 @@ export const make = Effect.fnUntraced(function* <K>(
   // --- one incarnation: spawn, handshake, serve, exit -------------------------------------------
 
   /** Whatever a worker sends, it must not take the daemon down: what goes wrong here is its fault. */
-  const onFrame = (incarnation: Incarnation, raw: unknown) => {
+  const onFrame = (incarnation: Incarnation, raw: unknown, characters: number | undefined) => {
     // A process that outlived its incarnation's exit may still hold the channel.
     if (current !== incarnation) return
     try {
-      receive(incarnation, raw)
+      receive(incarnation, raw, characters)
     } catch (error) {
       broke(incarnation, `a frame that cannot be handled: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 
-  const receive = (incarnation: Incarnation, raw: unknown) => {
+  const receive = (incarnation: Incarnation, raw: unknown, characters = 0) => {
     const { number } = incarnation
     incarnation.pulse?.heard()
     const frame = Frame.fromWorker(raw)
@@ -232,7 +232,7 @@ export const make = Effect.fnUntraced(function* <K>(
           violated(number, `an answer that nobody asked for: id ${frame.id}`)
         return
       case "chunk":
-        if (!calls.chunk(frame.id, frame.values) && !calls.wasAsked(frame.id)) {
+        if (!calls.chunk(frame.id, frame.values, characters) && !calls.wasAsked(frame.id)) {
           violated(number, `items of a stream that nobody asked for: id ${frame.id}`)
         }
         return
@@ -340,7 +340,7 @@ export const make = Effect.fnUntraced(function* <K>(
     const incarnation = incarnations.make(number, child, () => machine.state._tag !== "Draining")
     current = incarnation
     const ended = Latch.makeUnsafe(false)
-    child.channel.onFrameUnsafe((frame) => onFrame(incarnation, frame))
+    child.channel.onFrameUnsafe((frame, characters) => onFrame(incarnation, frame, characters))
     child.channel.onEndUnsafe((end) => {
       onEnd(incarnation, end)
       ended.openUnsafe()

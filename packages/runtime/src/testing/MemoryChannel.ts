@@ -4,7 +4,7 @@
  */
 import * as Frame from "@nerve/core/wire/Frame"
 import * as Effect from "effect/Effect"
-import type { Channel, ChannelEnd, SendResult } from "../ipc/Channel.ts"
+import type { Channel, ChannelEnd, Receive, SendResult } from "../ipc/Channel.ts"
 
 /** One end of the pair, with what a test may do to it. */
 export interface MemoryChannel extends Channel {
@@ -25,11 +25,12 @@ const write = (frame: unknown): string | undefined => {
 
 class End implements MemoryChannel {
   peer: End | undefined
-  #receive: ((frame: unknown) => void) | undefined
+  #receive: Receive | undefined
   #listener: ((end: ChannelEnd) => void) | undefined
   #ended: ChannelEnd | undefined
-  #early: Array<unknown> = []
+  #early: Array<readonly [frame: unknown, characters: number]> = []
   #paused = false
+  #sent = 0
   #full = false
   #drainWaiters: Array<() => void> = []
 
@@ -44,9 +45,12 @@ class End implements MemoryChannel {
     const text = write(frame)
     if (text === undefined) return "not-json"
     if (text.length > Frame.maxLength) return "too-large"
-    queueMicrotask(() => peer.#deliver(JSON.parse(text)))
+    this.#sent += text.length
+    queueMicrotask(() => peer.#deliver(JSON.parse(text), text.length))
     return "sent"
   }
+
+  readonly sentUnsafe = (): number => this.#sent
 
   readonly flushUnsafe = (): void => {}
 
@@ -60,7 +64,7 @@ class End implements MemoryChannel {
     for (const waiter of waiters) waiter()
   }
 
-  readonly onFrameUnsafe = (receive: (frame: unknown) => void): void => {
+  readonly onFrameUnsafe = (receive: Receive): void => {
     this.#receive = receive
     this.#flushEarly()
   }
@@ -92,14 +96,18 @@ class End implements MemoryChannel {
     this.#listener?.(end)
   }
 
-  #deliver(frame: unknown): void {
+  #deliver(frame: unknown, characters: number): void {
     if (this.#ended !== undefined) return
-    if (this.#receive === undefined || this.#paused) this.#early.push(frame)
-    else this.#receive(frame)
+    if (this.#receive === undefined || this.#paused) this.#early.push([frame, characters])
+    else this.#receive(frame, characters)
   }
 
   #flushEarly(): void {
-    while (this.#receive !== undefined && !this.#paused && this.#early.length > 0) this.#receive(this.#early.shift())
+    while (this.#receive !== undefined && !this.#paused) {
+      const next = this.#early.shift()
+      if (next === undefined) return
+      this.#receive(...next)
+    }
   }
 }
 

@@ -277,6 +277,63 @@ describe("streams and calls in flight", () => {
   )
 })
 
+describe("what a stream holds in this process", () => {
+  /** A chunk whose frame has a mebibyte, whatever its items. */
+  const large = (id: number) => ({ t: "chunk", id, values: [1], padding: "x".repeat(1024 * 1024) })
+
+  it.effect("a worker that sends more of a stream than a slow reader may be behind fails that stream", () =>
+    setup({ program: () => Effect.never, stop: StopPolicy.kill }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const reads = Latch.makeUnsafe(false)
+        const items: Array<number> = []
+        const reading = yield* inBackground(
+          Stream.runForEach(a.Count({ to: 1 }), (n) =>
+            Effect.andThen(
+              reads.await,
+              Effect.sync(() => items.push(n))
+            )
+          )
+        )
+        yield* settle
+        const { channel } = children.living("a")
+        channel.sendUnsafe({ t: "ready", v: 1, info: null })
+        yield* settle
+        // The reader takes the first one; four more it may be behind.
+        for (let n = 0; n < 5; n++) {
+          channel.sendUnsafe(large(1))
+          yield* settle
+        }
+        channel.sendUnsafe({ t: "log", level: "INFO", message: "so far it may", fields: {} })
+        channel.sendUnsafe(large(1))
+        yield* settle
+        reads.openUnsafe()
+        assert.strictEqual(errorTag(yield* Fiber.join(reading)), "ProtocolViolation")
+        assert.strictEqual(items.length, 5)
+      })
+    )
+  )
+
+  it.effect("one that waits for its reader may send any number of them", () =>
+    setup({ program: () => Effect.never, stop: StopPolicy.kill }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const reading = yield* inBackground(Stream.runCount(a.Count({ to: 1 })))
+        yield* settle
+        const { channel } = children.living("a")
+        channel.sendUnsafe({ t: "ready", v: 1, info: null })
+        yield* settle
+        for (let n = 0; n < 20; n++) {
+          channel.sendUnsafe(large(1))
+          yield* settle
+        }
+        channel.sendUnsafe({ t: "done", id: 1, value: null })
+        assert.deepStrictEqual(yield* Fiber.join(reading), Exit.succeed(20))
+      })
+    )
+  )
+})
+
 describe("incarnations", () => {
   it.effect("what is left of a dead one writes to stderr: that is told, and is not its successor's (R10, R12)", () =>
     setup({}, ({ children, events, runtime }) =>

@@ -808,6 +808,20 @@ describe("WorkerPool: streams", () => {
     )
   )
 
+  it.effect("a stream whose worker sends more characters than its reader may be behind fails", () =>
+    setup({ size: 1 }, ({ children, pool }) =>
+      Effect.gen(function* () {
+        const reading = yield* begin(Effect.exit(Stream.runDrain(pool.client.Stall({ gate: "never" }))))
+        const chunk = { t: "chunk", id: 1, values: [], padding: "x".repeat(1024 * 1024) }
+        // All at once: the reader has no time to take any.
+        for (let n = 0; n < 5; n++) children.all()[0]?.channel.sendUnsafe(chunk)
+        const exit = yield* Fiber.join(reading)
+        assert.isTrue(Exit.isFailure(exit))
+        assert.include(String(exit), "4194304 characters, that were not acknowledged")
+      })
+    )
+  )
+
   it.effect("a stream holds its worker, and frees it when its reader goes", () =>
     setup({ size: 1 }, ({ pool, probe }) =>
       Effect.gen(function* () {

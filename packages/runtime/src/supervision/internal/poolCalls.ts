@@ -3,8 +3,8 @@
  * a call goes and how long it may take is decided elsewhere; this carries it there and reports back.
  */
 import type { Failure } from "@nerve/core/supervision/PoolMachine"
-import * as Frame from "@nerve/core/wire/Frame"
 import { IdMap } from "../../internal/idMap.ts"
+import { tooFarAhead, Unread } from "../../internal/unread.ts"
 import type { Settlement } from "../CallTable.ts"
 import type { PoolError } from "../PoolError.ts"
 import type { PoolEvent } from "../PoolEvent.ts"
@@ -15,8 +15,6 @@ import * as poolErrors from "./poolErrors.ts"
 import { type JobEvents, PoolJob } from "./poolJob.ts"
 import type { PoolMember } from "./poolMember.ts"
 import type { Bounds } from "./poolSettings.ts"
-
-const tooFarAhead = `more than ${Frame.streamWindow} chunks that were not acknowledged`
 
 export interface Options {
   readonly name: string
@@ -63,7 +61,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
   }
 
   acknowledge(job: PoolJob): void {
-    job.unread -= 1
+    job.unread?.take()
     job.movedAt = this.#engine.now()
     job.worker?.acknowledge(job)
   }
@@ -108,7 +106,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
   extendStreams(now: number): void {
     for (const job of this.#jobs.values()) {
       if (!job.call.streaming || job.worker === undefined) continue
-      const deadline = (job.unread > 0 ? now : job.movedAt) + job.timeoutMs
+      const deadline = (job.unread !== undefined && job.unread.count > 0 ? now : job.movedAt) + job.timeoutMs
       if (deadline > now && deadline !== Infinity) this.#engine.step({ _tag: "Extended", call: job.number, deadline })
     }
   }
@@ -123,12 +121,13 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
     job.call.settle(frame, worker)
   }
 
-  chunk(job: PoolJob, values: ReadonlyArray<unknown>): void {
+  chunk(job: PoolJob, values: ReadonlyArray<unknown>, characters: number): void {
     const worker = job.worker?.name ?? this.name
-    job.unread += 1
+    job.unread ??= new Unread()
+    const mayCome = job.unread.add(characters)
     job.movedAt = this.#engine.now()
     if (job.over) return
-    if (job.unread <= Frame.streamWindow) return job.call.chunk(values, worker)
+    if (mayCome) return job.call.chunk(values, worker)
     end(job, new ProtocolViolation({ key: worker, method: job.method, detail: tooFarAhead }))
     this.#engine.step({ _tag: "Cancelled", call: job.number })
   }

@@ -103,7 +103,7 @@ const stream = <Job>(
     Effect.gen(function* () {
       const encoded = encode(target.name, codec, payload)
       if (Exit.isFailure(encoded)) return Stream.fromEffect(encoded)
-      // Unbounded is bounded here: the worker may send no more chunks than its window (Frame.streamWindow).
+      // Unbounded is bounded here: a worker that sends more than its window fails the stream (`Unread`).
       const queue = yield* Queue.unbounded<ReadonlyArray<unknown>, unknown>()
       const end = (exit: Exit.Exit<unknown, unknown>) => {
         if (Exit.isSuccess(exit)) Queue.endUnsafe(queue)

@@ -2,6 +2,7 @@
  * A call that a pool has taken: what its member's table holds of it, and what the pool knows of it beside that. An
  * object with methods, because a pool makes one for each call.
  */
+import type { Unread } from "../../internal/unread.ts"
 import type { PendingCall, Settlement } from "../CallTable.ts"
 import type { WorkerError } from "../WorkerError.ts"
 import type { PoolCall } from "./poolClient.ts"
@@ -10,7 +11,7 @@ import type { PoolMember } from "./poolMember.ts"
 /** What becomes of a call in the table of its member. */
 export interface JobEvents {
   readonly settled: (job: PoolJob, frame: Settlement) => void
-  readonly chunk: (job: PoolJob, values: ReadonlyArray<unknown>) => void
+  readonly chunk: (job: PoolJob, values: ReadonlyArray<unknown>, characters: number) => void
   readonly failed: (job: PoolJob, error: WorkerError) => void
 }
 
@@ -29,7 +30,7 @@ export class PoolJob implements PendingCall {
   /** Its caller has been told, or is gone. */
   over = false
   /** Of a stream: chunks that the reader has not taken, and when the worker or the reader last moved. */
-  unread = 0
+  unread: Unread | undefined
   movedAt = 0
 
   constructor(number: number, call: PoolCall, timeoutMs: number, events: JobEvents) {
@@ -45,8 +46,8 @@ export class PoolJob implements PendingCall {
     this.#events.settled(this, frame)
   }
 
-  chunk(values: ReadonlyArray<unknown>): void {
-    this.#events.chunk(this, values)
+  chunk(values: ReadonlyArray<unknown>, characters: number): void {
+    this.#events.chunk(this, values, characters)
   }
 
   fail(error: WorkerError): void {
