@@ -95,10 +95,19 @@ export const world = (initial: PoolState.Settings) => {
     check(short.structural === long.structural, "the usual decision is of another kind")
   }
 
+  /** Where the time is said to be of no use, an earlier one asks for the same. */
+  const timeless = (input: PoolMachine.Input, decision: PoolMachine.Decision) => {
+    if (PoolMachine.isTimed(state, input)) return
+    const { actions, structural, wakeAt } = PoolMachine.decide(state, input, 0)
+    check(isDeepStrictEqual(actions, decision.actions), "the time matters for what is asked for")
+    check(structural === decision.structural && wakeAt === decision.wakeAt, "the time matters")
+  }
+
   const feed = (input: PoolMachine.Input) => {
     const before = state
     const decision = PoolMachine.decide(state, input, now)
     agree(decision, PoolMachine.decideAtLength(state, input, now))
+    timeless(input, decision)
     state = decision.state
     wakeAt = Math.min(wakeAt, decision.wakeAt)
     for (const action of decision.actions) apply(action, before)
@@ -109,6 +118,8 @@ export const world = (initial: PoolState.Settings) => {
     switch (action._tag) {
       case "Dispatch": {
         check(places.get(action.call) === "waiting", `call ${action.call} is dispatched although it does not wait`)
+        const { since } = Fifo.toArray(before.queue).find(({ call }) => call === action.call) ?? { since: now }
+        check(returned.has(action.call) || action.waitedMs === now - since, "a call did not wait as long as is said")
         const times = (dispatched.get(action.call) ?? 0) + 1
         dispatched.set(action.call, times)
         check(times === 1 || returned.has(action.call), `call ${action.call} runs twice`)

@@ -31,6 +31,7 @@ import { PoolEngine } from "./internal/poolEngine.ts"
 import * as poolEvents from "./internal/poolEvents.ts"
 import * as poolInfo from "./internal/poolInfo.ts"
 import type { PoolMember } from "./internal/poolMember.ts"
+import * as poolMetrics from "./internal/poolMetrics.ts"
 import * as poolRespawn from "./internal/poolRespawn.ts"
 import * as poolSettings from "./internal/poolSettings.ts"
 import { PoolWaiters } from "./internal/poolWaiters.ts"
@@ -229,9 +230,9 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const name = options.name ?? "pool"
   const stop = options.stop ?? StopPolicy.standard
   const bounds = poolSettings.bounds(options)
-  const metrics = WorkerMetrics.make(name, context)
+  const workerMetrics = WorkerMetrics.make(name, context)
   const spareScope = yield* Scope.make()
-  const kept = yield* Scope.provide(spares.make(yield* Spawner, options.spares, metrics), spareScope)
+  const kept = yield* Scope.provide(spares.make(yield* Spawner, options.spares, workerMetrics), spareScope)
 
   const engine = new PoolEngine(poolSettings.of(options, stop), yield* Clock.Clock, context, {
     carryOut: (action) => carryOut(action),
@@ -247,7 +248,8 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const changes = yield* poolInfo.changes(snapshot, scope)
   const waiters = new PoolWaiters(name, engine)
   const respawn = poolRespawn.make(options.respawn ?? RespawnPolicy.intensity({ max: 6, within: "60 seconds" }))
-  const calls = new PoolCalls({ name, bounds, engine, members, emitUnsafe: events.emitUnsafe })
+  const metrics = poolMetrics.make(name, context, () => engine.state)
+  const calls = new PoolCalls({ name, bounds, engine, members, metrics, emitUnsafe: events.emitUnsafe })
   const workers = new PoolWorkers(members, {
     name,
     engine,
@@ -258,7 +260,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     stop,
     heartbeat: pulse.settingsOf(options.heartbeat, "idle"),
     memory: memoryWatch.limitsOf(options),
-    metrics,
+    metrics: workerMetrics,
     changed: changes.changed,
     lost: (member) => calls.lost(member),
     context,
@@ -277,7 +279,7 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
   const carryOut = (action: PoolMachine.Action): void => {
     switch (action._tag) {
       case "Dispatch":
-        return calls.dispatch(action.call, action.member)
+        return calls.dispatch(action.call, action.member, action.waitedMs)
       case "SendCancel":
         return calls.sendCancel(action.call, action.member)
       case "Fail":
@@ -312,7 +314,12 @@ export const make = Effect.fnUntraced(function* <Rpcs extends Rpc.Any>(
     ).pipe(Effect.andThen(events.flush))
 
   yield* Effect.addFinalizer((exit) =>
-    shutdown(0).pipe(Effect.andThen(Effect.sync(() => engine.stop())), Effect.andThen(Scope.close(scope, exit)))
+    Effect.gen(function* () {
+      yield* shutdown(0)
+      engine.stop()
+      metrics.end()
+      yield* Scope.close(scope, exit)
+    })
   )
   engine.step({ _tag: "Tick" })
 

@@ -13,6 +13,7 @@ import type { PoolCall, PoolTarget } from "./poolClient.ts"
 import type { PoolEngine } from "./poolEngine.ts"
 import * as poolErrors from "./poolErrors.ts"
 import { type JobEvents, PoolJob } from "./poolJob.ts"
+import type { PoolMetrics } from "./poolMetrics.ts"
 import type { PoolMember } from "./poolMember.ts"
 import type { Bounds } from "./poolSettings.ts"
 
@@ -21,6 +22,7 @@ export interface Options {
   readonly bounds: Bounds
   readonly engine: PoolEngine
   readonly members: ReadonlyMap<number, PoolMember>
+  readonly metrics: PoolMetrics
   readonly emitUnsafe: (event: PoolEvent) => void
 }
 
@@ -29,6 +31,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
   readonly #bounds: Bounds
   readonly #engine: PoolEngine
   readonly #members: ReadonlyMap<number, PoolMember>
+  readonly #metrics: PoolMetrics
   readonly #emitUnsafe: (event: PoolEvent) => void
   readonly #jobs = new IdMap<PoolJob>()
   #nextNumber = 1
@@ -38,6 +41,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
     this.#bounds = options.bounds
     this.#engine = options.engine
     this.#members = options.members
+    this.#metrics = options.metrics
     this.#emitUnsafe = options.emitUnsafe
   }
 
@@ -68,7 +72,8 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
 
   // --- what was decided --------------------------------------------------------------------------
 
-  dispatch(call: number, member: number): void {
+  dispatch(call: number, member: number, waitedMs: number): void {
+    this.#metrics.waited(waitedMs)
     const job = this.#jobs.get(call)
     const worker = this.#members.get(member)
     if (job === undefined || worker === undefined) return
@@ -98,6 +103,8 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
       const { member: incarnation, timeoutMs } = failure
       this.#emitUnsafe({ _tag: "CallTimedOut", key: worker?.slot ?? 0, incarnation, method, timeoutMs })
     }
+    if (failure._tag === "QueueFull") this.#metrics.busy("queue-full")
+    if (failure._tag === "WaitedTooLong") this.#metrics.busy("waited")
     const waiting = this.#engine.state.queue.size
     end(job, poolErrors.ofFailure(failure, { pool: this.name, method, waiting, worker }))
   }
