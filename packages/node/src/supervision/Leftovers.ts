@@ -90,9 +90,21 @@ const kill = (pid: number): void => {
   }
 }
 
-const look = (record: Record): Effect.Effect<ReadonlyArray<Living>> =>
-  Effect.sync(() => {
-    const living = ProcessTable.all().map((one) => ({
+/** Lists what lives; it throws where that cannot be seen: no `/proc`, no `ps`. */
+type List = () => ReadonlyArray<ProcessTable.Process>
+
+/** What cannot be seen is not ended: that is said, and the start goes on. */
+const listed = (list: List): Effect.Effect<ReadonlyArray<ProcessTable.Process> | null> =>
+  Effect.try({ try: list, catch: (error) => (error instanceof Error ? error.message : String(error)) }).pipe(
+    Effect.catch((why) =>
+      Effect.as(Effect.logWarning(`what an earlier daemon has left cannot be seen, and is not ended: ${why}`), null)
+    )
+  )
+
+const look = (record: Record, list: List): Effect.Effect<ReadonlyArray<Living>> =>
+  Effect.map(listed(list), (all) => {
+    if (all === null) return []
+    const living = all.map((one) => ({
       ...one,
       marked: ProcessTable.hasVariable(one.pid, markerVariable, record.marker)
     }))
@@ -109,13 +121,13 @@ const describe = (ended: Iterable<Living>): string =>
  * Ends what the daemon that wrote `file` left behind, and says so in the log; waits until all of it is gone.
  * Does nothing when there is no such file, or when that daemon still lives.
  */
-export const sweep = Effect.fn("Leftovers.sweep")(function* (file: string) {
+export const sweep = Effect.fn("Leftovers.sweep")(function* (file: string, list: List = ProcessTable.all) {
   const record = yield* readRecord(file)
   if (record === null) return
   const ended = new Map<string, Living>()
   // One that is killed may have started another in the moment before.
   const round = Effect.gen(function* () {
-    const living = yield* look(record)
+    const living = yield* look(record, list)
     for (const one of living) {
       ended.set(`${one.pid} ${one.started}`, one)
       yield* end(one)
@@ -133,7 +145,7 @@ export const sweep = Effect.fn("Leftovers.sweep")(function* (file: string) {
   const processes = ended.size === 1 ? "a process" : `${ended.size} processes`
   yield* Effect.logWarning(`ended ${processes} that an earlier daemon left behind: ${describe(ended.values())}`)
   if (Option.isNone(left))
-    yield* Effect.logError(`some of these have not gone within ${sweepBound}: ${describe(yield* look(record))}`)
+    yield* Effect.logError(`some of these have not gone within ${sweepBound}: ${describe(yield* look(record, list))}`)
 })
 
 /** Written whole or not at all. One that cannot be written costs the next start its sweep, and nothing else. */
@@ -193,11 +205,15 @@ const nobody: Roll = { add: () => {}, remove: () => {} }
  */
 export const keep = Effect.fnUntraced(function* (
   file: string,
-  marker: string
+  marker: string,
+  list: List = ProcessTable.all
 ): Effect.fn.Return<Roll, never, Scope.Scope> {
-  yield* sweep(file)
+  yield* sweep(file, list)
   const found = yield* readRecord(file)
-  if (found !== null && isOwned(found, ProcessTable.all())) {
+  const living = found === null ? [] : yield* listed(list)
+  // Whose it is cannot be told.
+  if (living === null) return nobody
+  if (found !== null && isOwned(found, living)) {
     yield* Effect.logWarning(`${file} is in use by process ${found.owner.pid}: what this one leaves will not be found`)
     return nobody
   }

@@ -6,6 +6,9 @@
  * On Linux it also kills every process that carries this daemon's marker in its environment, so
  * children in sessions of their own go as well. It is a POSIX shell script: 1.7 MB, no Node.
  */
+import { format } from "@nerve/core/domain/WorkerExit"
+import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -53,96 +56,134 @@ export interface Warden {
   readonly releaseUnsafe: (pid: number) => void
 }
 
-/** A warden that was killed is replaced; one that cannot live at all is not tried for ever. */
-const replacements = 5
-
 /** How long the sweep at the end may take. */
 const sweepBound = "5 seconds"
 
-const launch = (marker: string): ChildProcess => {
-  const child = spawn("/bin/sh", ["-c", script, "nerve-warden", marker], {
+/**
+ * One that was killed has a successor in a moment, for without it nobody is guarded; one that cannot live (no shell, no
+ * process left to the user) is tried again more and more slowly, without end.
+ */
+const policy = RespawnPolicy.resetAfter("1 minute")(
+  RespawnPolicy.exponential({ initial: 1, factor: 4, max: "1 minute", jitter: false })
+)
+
+/** Starts one. It throws for some faults, and gives a process without a pid for others. */
+export const launch = (marker: string): ChildProcess =>
+  spawn("/bin/sh", ["-c", script, "nerve-warden", marker], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
     // Not marked itself, or it would end itself first.
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin" }
   })
-  // Without a shell there is no warden; workers still leave when their pipe ends.
-  child.on("error", () => {})
-  child.stdin?.on("error", () => {})
-  child.unref()
-  return child
-}
 
-/** Starts a warden for the processes that carry `marker`; it goes when the scope closes. */
-export const make = (marker: string, roll?: Roll): Effect.Effect<Warden, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => new Post(marker, roll)),
-      // By now all workers are stopped and released; its input ends and it finds nothing to kill.
-      (post) =>
-        Effect.timeoutOption(
-          Effect.callback<void>((resume) => post.close(() => resume(Effect.void))),
-          sweepBound
-        )
-    ),
-    (post) => ({
-      pid: () => post.pid,
-      guardUnsafe: (pid) => post.guard(pid),
-      releaseUnsafe: (pid) => post.release(pid)
-    })
+/**
+ * Starts a warden for the processes that carry `marker`, and the next one when it is gone; the last one goes when the
+ * scope closes. `start` is how one is started, `launch` unless told.
+ */
+export const make = Effect.fnUntraced(function* (
+  marker: string,
+  roll?: Roll,
+  start: (marker: string) => ChildProcess = launch
+): Effect.fn.Return<Warden, never, Scope.Scope> {
+  const post = yield* Effect.acquireRelease(
+    Effect.sync(() => new Post(roll)),
+    // By now all workers are stopped and released; its input ends and it finds nothing to kill.
+    (one) =>
+      Effect.timeoutOption(
+        Effect.callback<void>((resume) => one.close(() => resume(Effect.void))),
+        sweepBound
+      )
   )
+  yield* Effect.forkScoped(
+    succession(post, () => start(marker)),
+    { startImmediately: true }
+  )
+  return {
+    pid: () => post.pid,
+    guardUnsafe: (pid) => post.guard(pid),
+    releaseUnsafe: (pid) => post.release(pid)
+  }
+})
 
-/** The present warden, and what its successor would have to know. */
+/** One warden after the other. Interrupted, it leaves the last one where it is. */
+const succession = Effect.fnUntraced(function* (post: Post, start: () => ChildProcess): Effect.fn.Return<never> {
+  const clock = yield* Clock.Clock
+  const nowMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const decide = yield* RespawnPolicy.toDecide(policy)
+  let told: string | undefined
+  for (;;) {
+    const since = nowMs()
+    const why = yield* post.manned(start)
+    // The same trouble once, not each minute.
+    if (why !== told) yield* Effect.logWarning(`no warden guards the workers of this process for now: ${why}`)
+    told = why
+    const decision = yield* decide(nowMs(), { exit: null, uptimeMs: nowMs() - since })
+    yield* Effect.sleep(decision._tag === "Respawn" ? decision.delayMs : 0)
+  }
+})
+
+/** The present warden, if there is one, and what its successor would have to know. */
 class Post {
-  readonly #marker: string
   readonly #roll: Roll | undefined
   readonly #pids = new Set<number>()
-  #replacements = replacements
-  #closing = false
-  #child: ChildProcess
+  #child: ChildProcess | undefined
 
-  constructor(marker: string, roll: Roll | undefined) {
-    this.#marker = marker
+  constructor(roll: Roll | undefined) {
     this.#roll = roll
-    this.#child = this.#launch()
   }
 
   get pid(): number | undefined {
-    return this.#child.pid
+    return this.#child?.pid
   }
 
   guard(pid: number): void {
     this.#pids.add(pid)
     this.#roll?.add(pid)
-    this.#child.stdin?.write(`+ ${pid}\n`)
+    this.#child?.stdin?.write(`+ ${pid}\n`)
   }
 
   release(pid: number): void {
     this.#pids.delete(pid)
     this.#roll?.remove(pid)
-    this.#child.stdin?.write(`- ${pid}\n`)
+    this.#child?.stdin?.write(`- ${pid}\n`)
   }
 
   close(done: () => void): void {
-    this.#closing = true
     const child = this.#child
-    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return done()
+    if (child === undefined) return done()
     child.ref()
     child.once("exit", done)
     child.stdin?.end()
   }
 
-  #launch(): ChildProcess {
-    const child = launch(this.#marker)
-    const { pid } = child
-    if (pid !== undefined) this.#roll?.add(pid)
-    child.once("exit", () => {
-      if (pid !== undefined) this.#roll?.remove(pid)
-      if (this.#closing || this.#replacements === 0) return
-      this.#replacements -= 1
-      this.#child = this.#launch()
-      for (const pid of this.#pids) this.#child.stdin?.write(`+ ${pid}\n`)
+  /** Starts one, and waits until it is gone; gives why. */
+  manned(start: () => ChildProcess): Effect.Effect<string> {
+    return Effect.callback<string>((resume) => {
+      const gone = (why: string) => resume(Effect.succeed(why))
+      const child = this.#start(start)
+      if (child instanceof Error) return gone(child.message)
+      // A start that failed has no pid and says why in a moment. Any later error must find a listener, too.
+      child.on("error", (error) => gone(error.message))
+      child.stdin?.on("error", () => {})
+      child.unref()
+      const { pid } = child
+      if (pid === undefined) return
+      this.#child = child
+      this.#roll?.add(pid)
+      for (const one of this.#pids) child.stdin?.write(`+ ${one}\n`)
+      child.once("exit", (code, signal) => {
+        this.#child = undefined
+        this.#roll?.remove(pid)
+        gone(`it has ended (${format({ code, signal })})`)
+      })
     })
-    return child
+  }
+
+  #start(start: () => ChildProcess): ChildProcess | Error {
+    try {
+      return start()
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error))
+    }
   }
 }

@@ -171,6 +171,25 @@ describe("the sweep", () => {
       assert.strictEqual(readFileSync(file, "utf8"), before)
     }))
 
+  it("where processes cannot be seen nobody is ended, nothing recorded, and the start goes on", () =>
+    setup(async (file, run) => {
+      const child = run()
+      write(file, "m", [{ pid: child.pid ?? 0, started: await startedOf(child.pid ?? 0) }])
+      const before = readFileSync(file, "utf8")
+      const blind = () => {
+        throw new Error("no /proc here")
+      }
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const keep = Effect.flatMap(Leftovers.keep(file, "other", blind), (roll) =>
+        Effect.sync(() => roll.add(process.pid))
+      )
+      await Effect.runPromise(Effect.scoped(keep).pipe(Effect.provide(Logger.layer([logger]))))
+      assert.isTrue(lives(child))
+      assert.strictEqual(readFileSync(file, "utf8"), before)
+      assert.include(lines[0], "cannot be seen, and is not ended: no /proc here")
+    }))
+
   it("takes a record that is damaged, or of another format, for none", () =>
     setup(async (file) => {
       for (const text of ["", "{", "null", '{"v":2}', '{"v":1,"processes":[{"pid":"1"}]}']) {

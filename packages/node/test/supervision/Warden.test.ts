@@ -1,6 +1,7 @@
 /** What is left when a daemon dies, by whatever death: nothing (L6). Real processes throughout. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import * as Warden from "@nerve/node/supervision/Warden"
+import { Effect, Fiber, Logger, Schedule } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
@@ -102,4 +103,54 @@ describe("Warden", () => {
       })
     )
   )
+
+  it.live("one that cannot be started, or is killed again and again, has a successor that knows whom to guard", () => {
+    const victim = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
+    const wardens: Array<ChildProcess> = []
+    const lines: Array<string> = []
+    let starts = 0
+    const start = (marker: string): ChildProcess => {
+      starts += 1
+      if (starts === 1) throw new Error("no memory for it")
+      if (starts === 2) return spawn("/no/such/shell", { stdio: ["pipe", "ignore", "ignore"] })
+      const child = Warden.launch(marker)
+      wardens.push(child)
+      return child
+    }
+    const nth = (n: number) =>
+      Effect.sync(() => wardens[n]?.pid).pipe(
+        Effect.repeat({
+          until: (pid: number | undefined) => pid !== undefined,
+          schedule: Schedule.spaced("10 millis")
+        }),
+        Effect.timeout("60 seconds")
+      )
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const warden = yield* Warden.make("m", undefined, start)
+        warden.guardUnsafe(victim.pid ?? 0)
+        // The first successors come at once, later ones after a while.
+        for (let n = 0; n < 3; n++) {
+          yield* nth(n)
+          assert.strictEqual(warden.pid(), wardens[n]?.pid)
+          wardens[n]?.kill("SIGKILL")
+        }
+        yield* nth(3)
+      })
+    ).pipe(
+      // The last one was told whom to guard: at its end it kills them.
+      Effect.andThen(awaitGone(victim.pid ?? 0, "whom it guards")),
+      Effect.andThen(
+        Effect.sync(() => {
+          assert.include(lines[0], "no memory for it")
+          assert.include(lines[1], "/no/such/shell")
+          assert.include(lines[2], "SIGKILL")
+          // The same is not said again.
+          assert.lengthOf(lines, 3)
+        })
+      ),
+      Effect.ensuring(Effect.sync(() => victim.kill("SIGKILL"))),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))]))
+    )
+  })
 })
