@@ -16,6 +16,7 @@ import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { fork } from "./contenders/fork.ts"
+import { bundle, source } from "./programs/bundle.ts"
 import { EchoRpcs } from "./programs/EchoRpcs.ts"
 
 const { values: options } = parseArgs({
@@ -47,25 +48,24 @@ const forked = Effect.promise(async () => {
   return elapsed
 })
 
-const measured = Effect.gen(function* () {
+const timed = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.suspend(() => {
+    const started = performance.now()
+    return Effect.map(effect, () => performance.now() - started)
+  })
+
+/** Measures a worker's module, one key after the other. */
+const ofModule = Effect.fnUntraced(function* (module: URL) {
   const runtime = yield* WorkerRuntime.make({
     rpcs: EchoRpcs,
-    worker: (_key: string) => WorkerSpec.module(new URL("./programs/echo.worker.ts", import.meta.url)),
+    worker: (_key: string) => WorkerSpec.module(module),
     respawn: RespawnPolicy.immediately,
-    spares: 1
+    spares: { count: 1, module }
   })
   const spareIsReady = runtime.spares.pipe(
     Effect.repeat({ until: (info) => info.warm === 1, schedule: Schedule.spaced("5 millis") })
   )
-  const timed = <A, E>(effect: Effect.Effect<A, E>) =>
-    Effect.suspend(() => {
-      const started = performance.now()
-      return Effect.map(effect, () => performance.now() - started)
-    })
-  const found: Array<{ readonly fork: number; readonly cold: number; readonly kill: number }> = []
-  for (let round = -1; round < rounds; round++) {
-    const key = `worker-${round}`
-    const base = yield* forked
+  return Effect.fnUntraced(function* (key: string) {
     const client = yield* runtime.client(key)
     yield* spareIsReady
     const cold = yield* timed(client.Echo(message))
@@ -78,7 +78,32 @@ const measured = Effect.gen(function* () {
       })
     )
     yield* runtime.evict(key)
-    if (round >= 0) found.push({ fork: base, cold, kill })
+    return { cold, kill }
+  })
+})
+
+const works = [
+  ["cold-spare", "cold"],
+  ["kill-spare", "kill"]
+] as const
+
+const measured = Effect.gen(function* () {
+  const contenders = [
+    { contender: "nerve", measure: yield* ofModule(source) },
+    { contender: "nerve-bundled", measure: yield* ofModule(bundle) }
+  ]
+  const found: Array<{
+    readonly contender: string
+    readonly fork: number
+    readonly cold: number
+    readonly kill: number
+  }> = []
+  for (let round = -1; round < rounds; round++) {
+    for (const { contender, measure } of contenders) {
+      const fork = yield* forked
+      const { cold, kill } = yield* measure(`worker-${round}`)
+      if (round >= 0) found.push({ contender, fork, cold, kill })
+    }
   }
   return found
 })
@@ -89,18 +114,17 @@ const median = (values: ReadonlyArray<number>): number =>
 const found = await Effect.runPromise(Effect.scoped(measured).pipe(Effect.provide(NodeSpawner.layer())))
 const placement = options["one-core"] ? "one-core" : "free"
 
-for (const [work, of] of [
-  ["cold-spare", "cold"],
-  ["kill-spare", "kill"]
-] as const) {
-  for (const contender of ["fork", "nerve"] as const) {
-    const values = found.map((one) => one[contender === "fork" ? "fork" : of])
-    const value = median(values)
-    const ratio = median(found.map((one) => one[contender === "fork" ? "fork" : of] / one.fork))
-    console.log(
-      options.json
-        ? JSON.stringify({ work, contender, placement, value, unit: "ms", ratio })
-        : `${work.padEnd(16)} ${contender.padEnd(22)} ${value.toFixed(1).padStart(9)} ms  ${ratio.toFixed(2).padStart(6)} x`
-    )
+const print = (work: string, contender: string, value: number, ratio: number): void =>
+  console.log(
+    options.json
+      ? JSON.stringify({ work, contender, placement, value, unit: "ms", ratio })
+      : `${work.padEnd(16)} ${contender.padEnd(22)} ${value.toFixed(1).padStart(9)} ms  ${ratio.toFixed(2).padStart(6)} x`
+  )
+
+for (const [work, of] of works) {
+  print(work, "fork", median(found.map((one) => one.fork)), 1)
+  for (const contender of ["nerve", "nerve-bundled"]) {
+    const own = found.filter((one) => one.contender === contender)
+    print(work, contender, median(own.map((one) => one[of])), median(own.map((one) => one[of] / one.fork)))
   }
 }

@@ -13,7 +13,7 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import type { Contender, Kind, Message, Pool } from "./Contender.ts"
 import { fork } from "./contenders/fork.ts"
-import { nerve } from "./contenders/nerve.ts"
+import { bundled, nerve } from "./contenders/nerve.ts"
 import { peers } from "./contenders/peers.ts"
 import { onOneCore } from "./oneCore.ts"
 
@@ -30,7 +30,9 @@ const { values: options } = parseArgs({
 if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
 
 const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
-const contenders: ReadonlyArray<Contender> = options["no-peers"] ? [fork, nerve] : [fork, nerve, ...peers]
+const contenders: ReadonlyArray<Contender> = options["no-peers"]
+  ? [fork, nerve, bundled]
+  : [fork, nerve, bundled, ...peers]
 
 /** With id and framing about 100 bytes on the wire, either way. */
 const small: Message = { text: "x".repeat(70) }
@@ -158,7 +160,7 @@ const median = (values: ReadonlyArray<number>): number => {
 
 interface Row {
   readonly work: string
-  /** `nerve`, `fork`, or the name of a peer; its threads as `name (threads)`. */
+  /** `nerve`, `nerve-bundled`, `fork`, or the name of a peer; its threads as `name (threads)`. */
   readonly contender: string
   readonly placement: "one-core" | "free"
   readonly value: number
@@ -215,6 +217,9 @@ const print = (row: Row): void => {
       : `${row.work.padEnd(16)} ${row.contender.padEnd(22)} ${row.value.toFixed(digits).padStart(9)} ${row.unit.padEnd(3)} ${row.ratio.toFixed(2).padStart(6)} x`
   )
 }
+
+// Node keeps what was compiled for the next start. None of what follows is the first start of anything.
+for (const contender of contenders) await cold(contender)
 
 for (const workers of [1, 2]) {
   const pools = new Map<Contender, Pool>()

@@ -2,6 +2,7 @@
  * The command tree.
  */
 import * as Command from "effect/cli/Command"
+import { bundle } from "./commands/bundle.ts"
 import { dev } from "./commands/dev.ts"
 import { logs } from "./commands/logs.ts"
 import { reload } from "./commands/reload.ts"
@@ -19,6 +20,6 @@ export const nerve = Command.make("nerve").pipe(
     "Runs senses and workflows in supervised worker processes.\n" +
       "  Exit codes: 0 done, 1 failed, 2 usage mistake, 130 interrupted."
   ),
-  Command.withSubcommands([dev, validate, status, reload, logs, sense, workflow, thread, why, store]),
+  Command.withSubcommands([dev, validate, status, reload, logs, sense, workflow, thread, why, store, bundle]),
   Command.withGlobalFlags(Global.all)
 )

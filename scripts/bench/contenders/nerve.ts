@@ -1,20 +1,22 @@
-/** nerve: one supervised worker per key, typed by Schema on both sides. */
+/**
+ * nerve: one supervised worker per key, typed by Schema on both sides. `nerve` runs the worker's module as it was written,
+ * `nerve-bundled` the same made one file (docs/supervision.md, "Bundled workers").
+ */
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
+import { bundle, source } from "../programs/bundle.ts"
 import { Array as Arr, Context, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { Spawner } from "@nerve/runtime/supervision/Spawner"
 import type { Contender, Kind, Message } from "../Contender.ts"
 import { EchoRpcs, type Entry } from "../programs/EchoRpcs.ts"
 
-const makeRuntime = WorkerRuntime.make({
-  rpcs: EchoRpcs,
-  worker: (_key: string) => WorkerSpec.module(new URL("../programs/echo.worker.ts", import.meta.url))
-})
-
-const open = Effect.fnUntraced(function* (workers: number) {
+const open = Effect.fnUntraced(function* (module: URL, workers: number) {
   const spawner = yield* Layer.build(NodeSpawner.layer())
-  const runtime = yield* Effect.provideService(makeRuntime, Spawner, Context.get(spawner, Spawner))
+  const runtime = yield* WorkerRuntime.make({
+    rpcs: EchoRpcs,
+    worker: (_key: string) => WorkerSpec.module(module)
+  }).pipe(Effect.provideService(Spawner, Context.get(spawner, Spawner)))
   const keys = Array.from({ length: workers }, (_, i) => `worker-${i}`)
   yield* Effect.forEach(keys, (key) => runtime.start(key), { concurrency: "unbounded" })
   const clients = yield* Effect.forEach(keys, (key) => runtime.client(key))
@@ -37,12 +39,16 @@ const open = Effect.fnUntraced(function* (workers: number) {
   }
 })
 
-export const nerve: Contender = {
-  name: "nerve",
+const contender = (name: string, module: URL): Contender => ({
+  name,
   mode: "process",
   open: async (workers) => {
     const scope = Scope.makeUnsafe()
-    const pool = await Effect.runPromise(Scope.provide(open(workers), scope))
+    const pool = await Effect.runPromise(Scope.provide(open(module, workers), scope))
     return { ...pool, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
   }
-}
+})
+
+export const nerve: Contender = contender("nerve", source)
+
+export const bundled: Contender = contender("nerve-bundled", bundle)

@@ -12,6 +12,7 @@ import {
   type OutputSink,
   type Signal,
   type Spare,
+  type SpareProfile,
   type SpawnContext,
   SpawnFailed,
   Spawner
@@ -102,21 +103,27 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const acquire = (spec: WorkerSpec, context: SpawnContext) =>
-    launch({
-      ...NodeCommand.resolve(spec),
-      transport: spec._tag === "Command" ? spec.transport : "fd3",
-      cwd: spec.options.cwd,
-      env: { ...spec.options.env, ...identity(context) },
-      line: context.output.line
+    Effect.suspend(() => {
+      const obstacle = NodeCommand.obstacle(spec)
+      return obstacle === undefined
+        ? launch({
+            ...NodeCommand.resolve(spec),
+            transport: spec._tag === "Command" ? spec.transport : "fd3",
+            cwd: spec.options.cwd,
+            env: { ...spec.options.env, ...identity(context) },
+            line: context.output.line
+          })
+        : Effect.fail(new SpawnFailed({ message: obstacle, cause: null }))
     }).pipe(Effect.flatMap((running) => introduce(running, spec, context)))
 
-  const acquireSpare = (heapSizeMb: number | undefined, output: OutputSink) =>
+  const acquireSpare = (profile: SpareProfile, output: OutputSink) =>
     Effect.suspend(() => {
       let sink = output
+      const held = NodeCommand.version(profile.module)
       const warm = Latch.makeUnsafe(false)
       return Effect.map(
         launch({
-          ...NodeCommand.resolveSpare(heapSizeMb),
+          ...NodeCommand.resolveSpare(profile),
           transport: "fd3",
           cwd: undefined,
           env: {},
@@ -133,6 +140,7 @@ export const make = Effect.fnUntraced(function* (
             assign: (spec, context) =>
               Effect.suspend(() => {
                 if (spec._tag !== "Module") return Effect.die(new Error("a spare runs a module"))
+                if (NodeCommand.version(profile.module) !== held) return Effect.fail(changed)
                 sink = context.output
                 const assignment: spareFrames.Assign = {
                   t: "assign",
@@ -154,14 +162,14 @@ export const make = Effect.fnUntraced(function* (
   return {
     spawn: (spec, context) => Effect.acquireRelease(acquire(spec, context), end),
     spares: {
-      spawn: ({ heapSizeMb }, output) =>
-        Effect.acquireRelease(acquireSpare(heapSizeMb, output), (spare) =>
+      spawn: (profile, output) =>
+        Effect.acquireRelease(acquireSpare(profile, output), (spare) =>
           Effect.andThen(
             Effect.sync(() => killGroup(spare.pid, "SIGKILL")),
             spare.exit
           )
         ),
-      fits: (spec, { heapSizeMb }) => NodeCommand.fitsSpare(spec, heapSizeMb)
+      fits: NodeCommand.fitsSpare
     }
   }
 })
@@ -204,6 +212,8 @@ const failed = (executable: string, cwd: string | undefined, error: Error): Spaw
     ? new SpawnFailed({ message: `${executable}: there is no folder ${cwd} to start it in`, cause: error })
     : new SpawnFailed({ message: `${executable}: ${error.message}`, cause: error })
 }
+
+const changed = new SpawnFailed({ message: "the bundle has changed since the spare was started", cause: null })
 
 const onWindows = new SpawnFailed({
   message: "nerve starts workers on Linux and macOS only: Windows has no process groups and no socket pair for a child",

@@ -1,17 +1,26 @@
 /**
  * Which command line starts a worker on Node. Module workers run under the bundled entry
- * (`dist/worker.mjs`), which boots in a fraction of the time that separate files take.
+ * (`dist/worker.mjs`), which boots in a fraction of the time that separate files take; those that were made one file
+ * with nerve's own part (`WorkerBundle`) are started as they are.
  */
+import * as Frame from "@nerve/core/wire/Frame"
+import type { SpareProfile } from "@nerve/runtime/supervision/Spawner"
 import type { WorkerSpec } from "@nerve/runtime/supervision/WorkerSpec"
 import * as WorkerSpecs from "@nerve/runtime/supervision/WorkerSpec"
-import { existsSync, lstatSync, mkdirSync } from "node:fs"
+import { existsSync, lstatSync, mkdirSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import * as bundleMark from "./bundleMark.ts"
 import { spareArgument } from "./spareFrames.ts"
 
 /** The bundled entries: for user modules, for sense groups, for workflows; and a thread of sense workers. */
 export type Entry = "worker" | "senseWorker" | "workflowWorker" | "migrationThread"
+
+interface CommandLine {
+  readonly executable: string
+  readonly args: ReadonlyArray<string>
+}
 
 /** Beside this file when it is itself bundled, else in the package's `dist`. */
 const candidates = (entry: Entry): ReadonlyArray<URL> => [
@@ -123,20 +132,34 @@ export const limitFlags = (limits: WorkerSpecs.NodeLimits, file: string): Readon
   ]
 }
 
-/** The command line of a spare: a worker that is told later which module it runs. */
-export const resolveSpare = (
-  heapSizeMb: number | undefined
-): { readonly executable: string; readonly args: ReadonlyArray<string> } => ({
-  executable: process.execPath,
-  args: [...flags, ...limitFlags({ heapSizeMb }, ""), entryFile("worker"), spareArgument]
-})
+/** The file that starts a module: the entry, or the module itself where it is a bundle. */
+const startFile = (url: string): string => (bundledAt(url) === undefined ? entryFile("worker") : fileOf(url))
+
+/** The command line of a spare: a worker that is told later what it is, and without a bundle also which module it runs. */
+export const resolveSpare = ({ heapSizeMb, module }: SpareProfile): CommandLine => {
+  const file = module === undefined ? entryFile("worker") : startFile(urlOf(module))
+  return { executable: process.execPath, args: [...flags, ...limitFlags({ heapSizeMb }, file), file, spareArgument] }
+}
+
+/** The module whose code a spare has in it from the start: that of a bundle. */
+const heldBy = (module: string | undefined): string | undefined =>
+  module === undefined || bundledAt(urlOf(module)) === undefined ? undefined : urlOf(module)
 
 /** Variables that are read once, when a process starts. */
 const readAtBoot = /^(?:NODE_|LD_|DYLD_|UV_|MALLOC_|SSL_CERT_|OPENSSL_)/
 
-/** Whether a spare with such a heap can become this worker: nothing of it was to be said when the process was started. */
-export const fitsSpare = (spec: WorkerSpec, heapSizeMb: number | undefined): boolean =>
+/** Which bundle a spare has in it, and of when; undefined when it loads its module once it is told which. */
+export const version = (module: string | undefined): string | undefined => {
+  const held = heldBy(module)
+  if (held === undefined) return undefined
+  const { ctimeNs, ino, size } = statSync(fileOf(held), { bigint: true })
+  return [held, ino, size, ctimeNs].join(" ")
+}
+
+/** Whether such a spare can become this worker: nothing of it was to be said when the process was started. */
+export const fitsSpare = (spec: WorkerSpec, { heapSizeMb, module }: SpareProfile): boolean =>
   spec._tag === "Module" &&
+  heldBy(spec.module) === heldBy(module) &&
   spec.limits.permissions === undefined &&
   spec.limits.heapSizeMb === heapSizeMb &&
   !Object.keys(spec.options.env ?? {}).some((name) => readAtBoot.test(name)) &&
@@ -149,15 +172,27 @@ export const urlOf = (module: string): string => (module.includes("://") ? modul
 /** Path of a module's file; the module itself where it has none (a data: URL). */
 const fileOf = (url: string): string => (url.startsWith("file:") ? fileURLToPath(url) : url)
 
+/** The protocol of the bundle at this URL; undefined when that is no bundle. */
+const bundledAt = (url: string): number | undefined =>
+  url.startsWith("file:") ? bundleMark.protocolOf(fileOf(url)) : undefined
+
+/** Why this module cannot be started here; undefined where nothing is known against it. */
+export const obstacle = (spec: WorkerSpec): string | undefined => {
+  const protocol = spec._tag === "Module" ? bundledAt(urlOf(spec.module)) : undefined
+  if (protocol === undefined || protocol === Frame.protocolVersion || spec._tag !== "Module") return undefined
+  const file = fileOf(urlOf(spec.module))
+  return `${file} is a bundle that speaks version ${protocol} of the protocol, not ${Frame.protocolVersion}: bundle it again`
+}
+
 /** Executable and arguments of a spec. */
-export const resolve = (spec: WorkerSpec): { readonly executable: string; readonly args: ReadonlyArray<string> } => {
+export const resolve = (spec: WorkerSpec): CommandLine => {
   switch (spec._tag) {
     case "Command":
       return { executable: spec.command, args: spec.args }
     case "Module": {
       const url = urlOf(spec.module)
       const limits = limitFlags(spec.limits, fileOf(url))
-      return { executable: process.execPath, args: [...flags, ...limits, entryFile("worker"), url, ...spec.args] }
+      return { executable: process.execPath, args: [...flags, ...limits, startFile(url), url, ...spec.args] }
     }
   }
 }

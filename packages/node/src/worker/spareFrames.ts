@@ -2,26 +2,37 @@
  * The two frames that only a spare knows: it says `warm` when it has booted, and is told by `assign` which
  * module it runs from then on. After that it is a worker like any other. Wire format between the Spawner
  * and nerve's own worker entry; workers in other languages are never spares.
+ *
+ * Checked by hand: to make a parser of a Schema took longer than all else that an assignment does.
  */
-import * as Schema from "effect/Schema"
 
 /** The argument of the worker entry, in place of a module, that makes it a spare. */
 export const spareArgument = "--spare"
 
-export const Warm = Schema.Struct({ t: Schema.Literal("warm") })
-
 /** What the command line, the environment and the working directory say to a worker that is started. */
-export const Assign = Schema.Struct({
-  t: Schema.Literal("assign"),
-  module: Schema.String,
-  args: Schema.Array(Schema.String),
+export interface Assign {
+  readonly t: "assign"
+  readonly module: string
+  readonly args: ReadonlyArray<string>
   /** Set over what the spare was started with. */
-  env: Schema.Record(Schema.String, Schema.String),
+  readonly env: { readonly [name: string]: string }
   /** Null: it stays where it is. */
-  cwd: Schema.NullOr(Schema.String)
-})
-export type Assign = typeof Assign.Type
+  readonly cwd: string | null
+}
 
-export const isWarm: (frame: unknown) => boolean = Schema.is(Warm)
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
-export const isAssign: (frame: unknown) => frame is Assign = Schema.is(Assign)
+const isText = (value: unknown): value is string => typeof value === "string"
+
+export const isWarm = (frame: unknown): boolean => isRecord(frame) && frame.t === "warm"
+
+export const isAssign = (frame: unknown): frame is Assign =>
+  isRecord(frame) &&
+  frame.t === "assign" &&
+  isText(frame.module) &&
+  Array.isArray(frame.args) &&
+  frame.args.every(isText) &&
+  isRecord(frame.env) &&
+  Object.values(frame.env).every(isText) &&
+  (frame.cwd === null || isText(frame.cwd))

@@ -10,24 +10,6 @@ import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as spareFrames from "./spareFrames.ts"
-
-class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
-
-const Item = Schema.Struct({
-  text: Schema.String,
-  count: Schema.Finite,
-  tags: Schema.Array(Schema.String),
-  maybe: Schema.optionalKey(Schema.NullOr(Schema.Boolean))
-})
-
-const rpcs = RpcGroup.make(
-  Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String }),
-  Rpc.make("Item", { payload: { item: Item }, success: Item, error: Refused }),
-  Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true })
-)
-
-const item = { text: "x", count: 1, tags: ["a"] }
 
 /** A channel from which `frames` come, and into which whatever is sent is lost. */
 const nowhere = (frames: ReadonlyArray<unknown>): Channel => ({
@@ -42,14 +24,31 @@ const nowhere = (frames: ReadonlyArray<unknown>): Channel => ({
   closeUnsafe: () => {}
 })
 
-const serve = Worker.serve(rpcs, {
-  Echo: ({ text }) => Effect.as(Effect.yieldNow, text),
-  Item: ({ item }) => (item.count > 0 ? Effect.succeed(item) : Effect.fail(new Refused({ why: "no" }))),
-  Count: ({ to }) => Stream.range(1, to)
-})
-
 /** Done when a program has served and stopped. */
 export const warmUp: Effect.Effect<void> = Effect.suspend(() => {
+  class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
+
+  const Item = Schema.Struct({
+    text: Schema.String,
+    count: Schema.Finite,
+    tags: Schema.Array(Schema.String),
+    maybe: Schema.optionalKey(Schema.NullOr(Schema.Boolean))
+  })
+
+  const rpcs = RpcGroup.make(
+    Rpc.make("Echo", { payload: { text: Schema.String }, success: Schema.String }),
+    Rpc.make("Item", { payload: { item: Item }, success: Item, error: Refused }),
+    Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true })
+  )
+
+  const item = { text: "x", count: 1, tags: ["a"] }
+
+  const serve = Worker.serve(rpcs, {
+    Echo: ({ text }) => Effect.as(Effect.yieldNow, text),
+    Item: ({ item }) => (item.count > 0 ? Effect.succeed(item) : Effect.fail(new Refused({ why: "no" }))),
+    Count: ({ to }) => Stream.range(1, to)
+  })
+
   const channel = nowhere([
     { t: "call", id: 1, method: "Echo", payload: { text: "x" } },
     { t: "call", id: 2, method: "Item", payload: { item } },
@@ -59,8 +58,6 @@ export const warmUp: Effect.Effect<void> = Effect.suspend(() => {
     { t: "stop" }
   ])
   const port = { channel, key: "", incarnation: 0, init: null }
-  // Its first use makes the parser, which takes longer than to become the worker.
-  spareFrames.isAssign({ t: "assign", module: "", args: [""], env: { NAME: "" }, cwd: "" })
   return Effect.andThen(Effect.logInfo("warm"), serve).pipe(
     Effect.provideService(Worker.WorkerPort, port),
     Effect.provide(Logger.layer([Worker.logger(channel)]))

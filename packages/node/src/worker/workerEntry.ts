@@ -5,6 +5,7 @@
 import type * as Worker from "@nerve/runtime/ipc/Worker"
 import * as Effect from "effect/Effect"
 import { bundledModules } from "./bundledModules.ts"
+import { moduleProgram } from "./moduleProgram.ts"
 import * as sharedModules from "./sharedModules.ts"
 import { usual } from "./sharedSpecifiers.ts"
 import { spareArgument } from "./spareFrames.ts"
@@ -15,16 +16,12 @@ import * as WorkerMain from "./WorkerMain.ts"
 typeStripping.install(process.env.NODE_COMPILE_CACHE)
 sharedModules.install(bundledModules)
 
-/** The module's default export, if it is an Effect. Any other is the author's mistake, told as such. */
 const load = async (): Promise<Worker.Program> => {
   const url = process.argv[2]
   if (url === undefined) throw new Error("a worker entry takes the URL of a module as its argument")
-  const module: { readonly default?: unknown } = await import(url)
   // The second argument on belongs to the user's code, as it would without the entry.
-  if (!Effect.isEffect(module.default)) {
-    throw new Error(`${url}: the default export must be an Effect, such as Worker.serve(group, handlers) gives`)
-  }
-  return module.default as Worker.Program
+  const module: { readonly default?: unknown } = await import(url)
+  return moduleProgram(module.default, url)
 }
 
 /** The first import of a process sets the module loader up, hooks included. */

@@ -61,15 +61,20 @@ export interface Spare {
   readonly assign: (spec: WorkerSpec, context: SpawnContext) => Effect.Effect<Child, SpawnFailed>
 }
 
+/** Of which kind spares are. */
+export interface SpareProfile {
+  /** As in `NodeLimits`. */
+  readonly heapSizeMb?: number | undefined
+  /** URL of the module that they are to run, where it is one that is started as it is: a bundle. */
+  readonly module?: string | undefined
+}
+
 /** How spares are made. What is said here cannot be changed when one is assigned. */
 export interface Spares {
   /** Starts one. When the scope closes, what is left of its process group is killed and reaped, assigned or not. */
-  readonly spawn: (
-    options: { readonly heapSizeMb: number | undefined },
-    output: OutputSink
-  ) => Effect.Effect<Spare, SpawnFailed, Scope>
+  readonly spawn: (profile: SpareProfile, output: OutputSink) => Effect.Effect<Spare, SpawnFailed, Scope>
   /** Whether such a spare can become this worker, and be no different from one that was started for it. */
-  readonly fits: (spec: WorkerSpec, options: { readonly heapSizeMb: number | undefined }) => boolean
+  readonly fits: (spec: WorkerSpec, profile: SpareProfile) => boolean
 }
 
 export class Spawner extends Context.Service<

@@ -13,13 +13,26 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Child, Spare, Spawner, SpawnContext } from "../Spawner.ts"
+import type { Child, Spare, SpareProfile, Spawner, SpawnContext } from "../Spawner.ts"
 import type { WorkerMetrics } from "../WorkerMetrics.ts"
 import type { WorkerSpec } from "../WorkerSpec.ts"
 import * as monotonic from "./monotonic.ts"
 
 /** As `WorkerRuntime` and `WorkerPool` take it: how many, or how many and of which kind. */
-export type Options = number | { readonly count: number; readonly heapSizeMb?: number | undefined }
+export type Options =
+  | number
+  | {
+      readonly count: number
+      /** As in `NodeLimits`: only workers with the same heap can take one. */
+      readonly heapSizeMb?: number | undefined
+      /** The bundled worker that they are of. Without it, spares run any module that is not bundled. */
+      readonly module?: URL | string | undefined
+    }
+
+const profileOf = ({ heapSizeMb, module }: Exclude<Options, number>): SpareProfile => ({
+  heapSizeMb,
+  module: module === undefined ? undefined : String(module)
+})
 
 export interface SparesInfo {
   /** How many there are to be. */
@@ -70,14 +83,14 @@ export const make = Effect.fnUntraced(function* (
   options: Options | undefined,
   metrics: WorkerMetrics
 ): Effect.fn.Return<Spares, never, Scope.Scope> {
-  const { count, heapSizeMb } = typeof options === "object" ? options : { count: options ?? 0, heapSizeMb: undefined }
-  const wanted = Math.max(0, Math.floor(count))
+  const kind = typeof options === "object" ? options : { count: options ?? 0 }
+  const profile = profileOf(kind)
+  const wanted = Math.max(0, Math.floor(kind.count))
   const { spares } = spawner
   const shelf: Array<Held> = []
   let [booting, used, died] = [0, 0, 0]
   const info = () => ({ wanted: spares === undefined ? 0 : wanted, booting, warm: shelf.length, used, died })
   if (spares === undefined || wanted === 0) return { spawner, info }
-  const profile = { heapSizeMb }
 
   const nowMs = monotonic.of(yield* Clock.Clock)
   const counted = () => metrics.spares(booting, shelf.length)
