@@ -62,15 +62,11 @@ describe.skipIf(!canLook)("a daemon killed with kill -9", () => {
       yield* second.entry("round 2 again", printed("workflow:talk", Fixtures.inRound(2, active)))
       write(root, { gate: "" })
       yield* second.entry("the last thread's end", is("completed", threads[3] ?? ""))
-      const rounds = (thread: string) =>
-        [1, 2, 3].flatMap((round) => [`began ${thread} ${round}`, `ended ${thread} ${round}`])
-      const [, , ...rest] = rounds(active)
       assert.deepStrictEqual(linesOf(root, "rounds.log"), [
-        `began ${active} 1`,
-        `ended ${active} 1`,
+        ...Fixtures.rounds(active, 1),
         `began ${active} 2`,
-        ...rest,
-        ...threads.slice(1).flatMap(rounds)
+        ...Fixtures.rounds(active, 2, 3),
+        ...threads.slice(1).flatMap((thread) => Fixtures.rounds(thread, 1, 2, 3))
       ])
       second.kill("SIGINT")
       assert.strictEqual((yield* second.ended).code, 0)

@@ -118,13 +118,9 @@ describe.skipIf(!canLook)("a graceful stop", () => {
       const nerve = yield* daemon(root)
       yield* nerve.entry("its end", is("completed", thread))
       assert.deepStrictEqual(linesOf(root, "rounds.log"), [
-        `began ${thread} 1`,
-        `ended ${thread} 1`,
+        ...Fixtures.rounds(thread, 1),
         `began ${thread} 2`,
-        `began ${thread} 2`,
-        `ended ${thread} 2`,
-        `began ${thread} 3`,
-        `ended ${thread} 3`
+        ...Fixtures.rounds(thread, 2, 3)
       ])
     })
   )

@@ -50,14 +50,10 @@ describe.skipIf(!canLook)("killed workers", () => {
       write(root, { gate: "" })
       yield* nerve.entry("its end", is("completed", thread))
       assert.deepStrictEqual(linesOf(root, "rounds.log"), [
-        `began ${thread} 1`,
-        `ended ${thread} 1`,
+        ...Fixtures.rounds(thread, 1),
         `began ${thread} 2`,
         `began ${thread} 2`,
-        `began ${thread} 2`,
-        `ended ${thread} 2`,
-        `began ${thread} 3`,
-        `ended ${thread} 3`
+        ...Fixtures.rounds(thread, 2, 3)
       ])
       const about = nerve.entries.filter((entry) => entry.refId === thread)
       assert.deepStrictEqual(

@@ -68,3 +68,7 @@ workflows:
 
 /** What the workflow `talk` prints once it is in this round. */
 export const inRound = (round: number, threadId: string): string => `in round ${round} of ${threadId}`
+
+/** Rounds of `talk` that began and ended one after the other, as `rounds.log` has them. */
+export const rounds = (thread: string, ...numbers: ReadonlyArray<number>): ReadonlyArray<string> =>
+  numbers.flatMap((round) => [`began ${thread} ${round}`, `ended ${thread} ${round}`])

@@ -11,7 +11,8 @@ import { AtBoundary, type Boundary, BOUNDARIES } from "@nerve/runtime/log/Bounda
 import * as Launches from "@nerve/runtime/kernel/Launches"
 import { LogStore } from "@nerve/runtime/log/LogStore"
 import * as LogStoreMemory from "@nerve/runtime/log/LogStoreMemory"
-import { Cause, Context, Effect, Exit, Layer, Stream } from "effect"
+import type { StoreMaintenance } from "@nerve/runtime/log/StoreMaintenance"
+import { Cause, Context, Effect, Exit, Layer, type Scope, Stream } from "effect"
 import fc from "fast-check"
 import { TestClock } from "effect/testing"
 import { ended, message, opened, signal } from "../../../runtime/test/log/LogStoreSuite.ts"
@@ -39,6 +40,23 @@ const play = (store: LogStore["Service"], steps: ReadonlyArray<Step>) =>
 
 const archiveOf = (file: string) => join(dirname(file), "archive")
 
+/** A test with a new log, open. */
+const test = (
+  title: string,
+  body: (opened: {
+    readonly file: string
+    readonly store: LogStore["Service"]
+    readonly maintenance: StoreMaintenance["Service"]
+  }) => Effect.Effect<void, unknown, Scope.Scope>
+) =>
+  it.effect(title, () =>
+    Effect.flatMap(newFile, (file) => withStores(file, (store, maintenance) => body({ file, store, maintenance })))
+  )
+
+/** A pass on a day, counted from the first. */
+const archiveOn = (day: number, maintenance: StoreMaintenance["Service"], policy = defaultPolicy) =>
+  Effect.andThen(TestClock.setTime(start + day * DAY), maintenance.archive(policy))
+
 const history: ReadonlyArray<Step> = [
   ...on(0, signal("cpu", 1), opened("queued", "a"), opened("started", "a"), message("a", 1)),
   ...on(1, message("a", 2), ended("completed", "a", 0), opened("started", "b"), message("b", 1)),
@@ -47,27 +65,20 @@ const history: ReadonlyArray<Step> = [
 ]
 
 describe("archive", () => {
-  it.effect("moves whole days older than 30 days into a file each, and keeps the rest", () =>
+  test("moves whole days older than 30 days into a file each, and keeps the rest", ({ file, maintenance, store }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          const before = yield* all(store)
-          yield* TestClock.setTime(start + 31 * DAY)
-          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ days: ["2026-01-01"], entries: 4 })
-          expect(readdirSync(archiveOf(file))).toEqual(["2026-01-01.jsonl"])
-          expect(yield* idsInTable(file)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13])
-          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ days: [], entries: 0 })
-          yield* TestClock.setTime(start + 60 * DAY)
-          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({
-            days: ["2026-01-02", "2026-01-03", "2026-01-05"],
-            entries: 9
-          })
-          expect(yield* all(store)).toEqual(before)
-          expect(yield* maintenance.verify).toMatchObject({ ok: true, problems: [], entries: 13, archivedDays: 4 })
-        })
-      )
+      yield* play(store, history)
+      const before = yield* all(store)
+      expect(yield* archiveOn(31, maintenance)).toMatchObject({ days: ["2026-01-01"], entries: 4 })
+      expect(readdirSync(archiveOf(file))).toEqual(["2026-01-01.jsonl"])
+      expect(yield* idsInTable(file)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13])
+      expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ days: [], entries: 0 })
+      expect(yield* archiveOn(60, maintenance)).toMatchObject({
+        days: ["2026-01-02", "2026-01-03", "2026-01-05"],
+        entries: 9
+      })
+      expect(yield* all(store)).toEqual(before)
+      expect(yield* maintenance.verify).toMatchObject({ ok: true, problems: [], entries: 13, archivedDays: 4 })
       const lines = readFileSync(join(archiveOf(file), "2026-01-01.jsonl"), "utf8")
         .trimEnd()
         .split("\n")
@@ -75,74 +86,52 @@ describe("archive", () => {
       expect(header).toMatchObject({ nerve: "archive", day: "2026-01-01", firstId: 1 })
       expect(first).toMatchObject({ id: 1, source: "sense", type: "signal", refId: "cpu", payload: 1 })
       expect(rest.at(-1)).toMatchObject({ end: true, entries: 4, lastId: 4 })
-    })
-  )
+    }))
 
-  it.effect("leaves the rows of a thread that has not ended, and takes them when it has", () =>
+  test("leaves the rows of a thread that has not ended, and takes them when it has", ({ file, maintenance, store }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          yield* TestClock.setTime(start + 60 * DAY)
-          yield* maintenance.archive(defaultPolicy)
-          // b: started, and three rounds.
-          expect(yield* idsInTable(file)).toEqual([7, 8, 10, 12])
-          expect((yield* store.messages("b")).map(({ round }) => round)).toEqual([1, 2, 3])
-          expect((yield* store.messages("a")).map(({ round }) => round)).toEqual([1, 2])
-          expect((yield* store.append(message("b", 2))).id).toBe(10)
-          yield* store.append(ended("completed", "b", 0))
-          yield* maintenance.archive(defaultPolicy)
-          expect(yield* idsInTable(file)).toEqual([14])
-          expect((yield* store.messages("b", { afterRound: 1, limit: 1 })).map(({ round }) => round)).toEqual([2])
-          expect(yield* maintenance.verify).toMatchObject({ ok: true, problems: [] })
-        })
-      )
-    })
-  )
+      yield* play(store, history)
+      yield* archiveOn(60, maintenance)
+      // b: started, and three rounds.
+      expect(yield* idsInTable(file)).toEqual([7, 8, 10, 12])
+      expect((yield* store.messages("b")).map(({ round }) => round)).toEqual([1, 2, 3])
+      expect((yield* store.messages("a")).map(({ round }) => round)).toEqual([1, 2])
+      expect((yield* store.append(message("b", 2))).id).toBe(10)
+      yield* store.append(ended("completed", "b", 0))
+      yield* maintenance.archive(defaultPolicy)
+      expect(yield* idsInTable(file)).toEqual([14])
+      expect((yield* store.messages("b", { afterRound: 1, limit: 1 })).map(({ round }) => round)).toEqual([2])
+      expect(yield* maintenance.verify).toMatchObject({ ok: true, problems: [] })
+    }))
 
-  it.effect("is nothing that a start reads: what it asks for is in the database", () =>
+  test("is nothing that a start reads: what it asks for is in the database", ({ file, maintenance, store }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
       const kernel = (type: string, refId: string | null): LogInput => ({ source: "kernel", type, refId, payload: {} })
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, [
-            ...on(0, kernel("started", null), signal("cpu", 1), kernel("workflow-paused", "report")),
-            ...on(1, opened("started", "b"), message("b", 1), opened("started", "a"), ended("completed", "a", 0))
-          ])
-          yield* TestClock.setTime(start + 60 * DAY)
-          expect(yield* maintenance.archive(defaultPolicy)).toMatchObject({ entries: 7 })
-          expect((yield* maintenance.verify).problems).toEqual([])
-          rmSync(archiveOf(file), { recursive: true })
-          expect(yield* Effect.provideService(Launches.lost(["cpu", "disk"]), LogStore, store)).toEqual([])
-          const ofDatabase = (query: LogQuery) =>
-            Effect.map(store.query({ ...query, archived: false }), (entries) => entries.map(({ id }) => id))
-          expect(yield* ofDatabase({ source: "kernel", refId: "report", order: "desc", limit: 1 })).toEqual([3])
-          expect(yield* ofDatabase({ source: "workflow", refId: "b" })).toEqual([4, 5])
-          expect((yield* store.messages("b")).length).toBe(1)
-          expect((yield* store.activeRuns).map(({ threadId }) => String(threadId))).toEqual(["b"])
-          expect(yield* Effect.flip(store.query({ source: "workflow", refId: "b" }))).toMatchObject({ permanent: true })
-        })
-      )
-    })
-  )
+      yield* play(store, [
+        ...on(0, kernel("started", null), signal("cpu", 1), kernel("workflow-paused", "report")),
+        ...on(1, opened("started", "b"), message("b", 1), opened("started", "a"), ended("completed", "a", 0))
+      ])
+      expect(yield* archiveOn(60, maintenance)).toMatchObject({ entries: 7 })
+      expect((yield* maintenance.verify).problems).toEqual([])
+      rmSync(archiveOf(file), { recursive: true })
+      expect(yield* Effect.provideService(Launches.lost(["cpu", "disk"]), LogStore, store)).toEqual([])
+      const ofDatabase = (query: LogQuery) =>
+        Effect.map(store.query({ ...query, archived: false }), (entries) => entries.map(({ id }) => id))
+      expect(yield* ofDatabase({ source: "kernel", refId: "report", order: "desc", limit: 1 })).toEqual([3])
+      expect(yield* ofDatabase({ source: "workflow", refId: "b" })).toEqual([4, 5])
+      expect((yield* store.messages("b")).length).toBe(1)
+      expect((yield* store.activeRuns).map(({ threadId }) => String(threadId))).toEqual(["b"])
+      expect(yield* Effect.flip(store.query({ source: "workflow", refId: "b" }))).toMatchObject({ permanent: true })
+    }))
 
-  it.effect("records an archived round once, too", () =>
+  test("records an archived round once, too", ({ maintenance, store }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          const [, , , recorded] = yield* all(store)
-          yield* TestClock.setTime(start + 60 * DAY)
-          yield* maintenance.archive(defaultPolicy)
-          expect(yield* store.append(message("a", 1, "something else"))).toEqual(recorded)
-          expect((yield* store.append(message("a", 3))).id).toBe(14)
-        })
-      )
-    })
-  )
+      yield* play(store, history)
+      const [, , , recorded] = yield* all(store)
+      yield* archiveOn(60, maintenance)
+      expect(yield* store.append(message("a", 1, "something else"))).toEqual(recorded)
+      expect((yield* store.append(message("a", 3))).id).toBe(14)
+    }))
 
   it.effect("rebuilds runs from archive and table together", () =>
     Effect.gen(function* () {
@@ -150,8 +139,7 @@ describe("archive", () => {
       const before = yield* withStores(file, (store, maintenance) =>
         Effect.gen(function* () {
           yield* play(store, history)
-          yield* TestClock.setTime(start + 60 * DAY)
-          yield* maintenance.archive(defaultPolicy)
+          yield* archiveOn(60, maintenance)
           return yield* store.runs({})
         })
       )
@@ -172,8 +160,7 @@ describe("archive", () => {
       yield* withStores(file, (store) => play(store, history))
       yield* withStores(file, (store, maintenance) =>
         Effect.gen(function* () {
-          yield* TestClock.setTime(start + 33 * DAY)
-          yield* maintenance.archive(defaultPolicy)
+          yield* archiveOn(33, maintenance)
           const past = yield* Stream.runCollect(Stream.take(store.follow({ cursor: 2 }), 11))
           expect(past.map(({ id }) => id)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
         })
@@ -188,8 +175,7 @@ describe("archive", () => {
       yield* tamper(file, "UPDATE logs SET payload = '7' WHERE id = 6")
       yield* withStores(file, (_, maintenance) =>
         Effect.gen(function* () {
-          yield* TestClock.setTime(start + 60 * DAY)
-          const error = yield* Effect.flip(maintenance.archive(defaultPolicy))
+          const error = yield* Effect.flip(archiveOn(60, maintenance))
           expect(error.message).toContain("entry 6 of the log is damaged or gone")
           expect(yield* idsInTable(file)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13])
         })
@@ -200,84 +186,70 @@ describe("archive", () => {
   it.effect("refuses to write over a day of another log", () =>
     Effect.gen(function* () {
       const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          yield* TestClock.setTime(start + 60 * DAY)
-          yield* maintenance.archive(defaultPolicy)
-        })
-      )
+      yield* withStores(file, (store, maintenance) => Effect.andThen(play(store, history), archiveOn(60, maintenance)))
       for (const suffix of ["", "-wal", "-shm", "-end"]) rmSync(`${file}${suffix}`, { force: true })
       yield* withStores(file, (store, maintenance) =>
         Effect.gen(function* () {
           yield* play(store, on(0, signal("other")))
-          yield* TestClock.setTime(start + 60 * DAY)
-          const error = yield* Effect.flip(maintenance.archive(defaultPolicy))
+          const error = yield* Effect.flip(archiveOn(60, maintenance))
           expect(error.message).toContain("belongs to another log")
         })
       )
     })
   )
 
-  it.effect("is an error that names the day when its file is gone or damaged, and mends when it is back", () =>
+  test("is an error that names the day when its file is gone or damaged, and mends when it is back", ({
+    file,
+    maintenance,
+    store
+  }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          yield* TestClock.setTime(start + 60 * DAY)
-          yield* maintenance.archive(defaultPolicy)
-          const day = join(archiveOf(file), "2026-01-02.jsonl")
-          const content = readFileSync(day, "utf8")
-          renameSync(day, `${day}.away`)
-          expect((yield* Effect.flip(all(store))).message).toContain("archived day")
-          expect((yield* maintenance.verify).problems[0]).toMatchObject({ part: "archive" })
-          // What is not in that day can be read.
-          expect((yield* store.query({ order: "desc", limit: 4 })).map(({ id }) => id)).toEqual([13, 12, 11, 10])
-          writeFileSync(day, content.replace('"payload":{"role"', '"payload":{"rule'))
-          expect(yield* Effect.flip(all(store))).toMatchObject({ _tag: "LogStoreError", permanent: true })
-          expect((yield* maintenance.verify).ok).toBe(false)
-          renameSync(`${day}.away`, day)
-          expect((yield* all(store)).length).toBe(13)
-          expect((yield* maintenance.verify).ok).toBe(true)
-        })
-      )
-    })
-  )
+      yield* play(store, history)
+      yield* archiveOn(60, maintenance)
+      const day = join(archiveOf(file), "2026-01-02.jsonl")
+      const content = readFileSync(day, "utf8")
+      renameSync(day, `${day}.away`)
+      expect((yield* Effect.flip(all(store))).message).toContain("archived day")
+      expect((yield* maintenance.verify).problems[0]).toMatchObject({ part: "archive" })
+      // What is not in that day can be read.
+      expect((yield* store.query({ order: "desc", limit: 4 })).map(({ id }) => id)).toEqual([13, 12, 11, 10])
+      writeFileSync(day, content.replace('"payload":{"role"', '"payload":{"rule'))
+      expect(yield* Effect.flip(all(store))).toMatchObject({ _tag: "LogStoreError", permanent: true })
+      expect((yield* maintenance.verify).ok).toBe(false)
+      renameSync(`${day}.away`, day)
+      expect((yield* all(store)).length).toBe(13)
+      expect((yield* maintenance.verify).ok).toBe(true)
+    }))
 })
 
 describe("retention", () => {
-  it.effect("removes days and ended threads that are older than what is kept, and the chain still holds", () =>
+  test("removes days and ended threads that are older than what is kept, and the chain still holds", ({
+    file,
+    maintenance,
+    store
+  }) =>
     Effect.gen(function* () {
-      const file = yield* newFile
-      yield* withStores(file, (store, maintenance) =>
-        Effect.gen(function* () {
-          yield* play(store, history)
-          yield* TestClock.setTime(start + 60 * DAY)
-          expect(yield* maintenance.archive(keep(40))).toMatchObject({
-            days: ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-05"],
-            // b has not ended, and began on the second day.
-            removedDays: ["2026-01-01"],
-            removedThreads: 1
-          })
-          expect((yield* all(store)).map(({ id }) => id)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13])
-          yield* store.append(ended("completed", "b", 0))
-          expect(yield* maintenance.archive(keep(40))).toMatchObject({ removedDays: [] })
-          yield* TestClock.setTime(start + 101 * DAY)
-          expect(yield* maintenance.archive(keep(40))).toMatchObject({
-            days: ["2026-03-02"],
-            removedDays: ["2026-01-02", "2026-01-03", "2026-01-05", "2026-03-02"],
-            removedThreads: 1
-          })
-          expect(yield* all(store)).toEqual([])
-          expect(yield* store.runs({})).toEqual([])
-          expect((yield* store.append(signal("cpu"))).id).toBe(15)
-          expect(yield* maintenance.verify).toMatchObject({ ok: true, entries: 1 })
-        })
-      )
+      yield* play(store, history)
+      expect(yield* archiveOn(60, maintenance, keep(40))).toMatchObject({
+        days: ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-05"],
+        // b has not ended, and began on the second day.
+        removedDays: ["2026-01-01"],
+        removedThreads: 1
+      })
+      expect((yield* all(store)).map(({ id }) => id)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13])
+      yield* store.append(ended("completed", "b", 0))
+      expect(yield* maintenance.archive(keep(40))).toMatchObject({ removedDays: [] })
+      expect(yield* archiveOn(101, maintenance, keep(40))).toMatchObject({
+        days: ["2026-03-02"],
+        removedDays: ["2026-01-02", "2026-01-03", "2026-01-05", "2026-03-02"],
+        removedThreads: 1
+      })
+      expect(yield* all(store)).toEqual([])
+      expect(yield* store.runs({})).toEqual([])
+      expect((yield* store.append(signal("cpu"))).id).toBe(15)
+      expect(yield* maintenance.verify).toMatchObject({ ok: true, entries: 1 })
       expect(readdirSync(archiveOf(file))).toEqual([])
-    })
-  )
+    }))
 })
 
 /** Dies where it is told to, once. */

@@ -29,6 +29,16 @@ const waiting =
     return Effect.succeed(steps.length === 1 ? waits(request) : steps.length < 3 ? spoke(`${steps.length + 1}`) : over)
   }
 
+/** A daemon with a thread that waits in its second round. */
+const waitsFor = Effect.fnUntraced(function* (request: WaitRequest) {
+  const world = yield* World.make
+  world.script = waiting(request)
+  const daemon = yield* world.daemon(configOf({}))
+  const id = yield* daemon.trigger("a")
+  const entry = yield* world.logged(id, "waiting")
+  return { world, ...daemon, id, entry }
+})
+
 const approve = (threadId: ThreadId, answer?: string) =>
   ({ threadId, decision: "approved", by: "anna", reason: "fine", ...(answer === undefined ? {} : { answer }) }) as const
 
@@ -72,15 +82,11 @@ describe("a thread that waits for an answer", () => {
 
   it.effect("is checked by the workflow's own Schema before anything is recorded", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting(approval({ schema: { type: "number" } }))
+      const { id, manager, world } = yield* waitsFor(approval({ schema: { type: "number" } }))
       world.check = ({ answer, role }) =>
         answer === "good"
           ? Effect.succeed("decoded")
           : Effect.fail(new AnswerRefused({ role, path: "answer", issue: "Expected good" }))
-      const { manager, trigger } = yield* world.daemon(configOf({}))
-      const id = yield* trigger("a")
-      yield* world.logged(id, "waiting")
       const refused = yield* Effect.flip(manager.control.answer(approve(id, "bad")))
       expect(refused.message).toBe("the answer does not fit what gate asks for: answer: Expected good")
       expect(yield* world.store.run(id)).toMatchObject({ phase: "waiting" })
@@ -92,11 +98,7 @@ describe("a thread that waits for an answer", () => {
 
   it.effect("is answered once, however many answer at the same time", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting(approval())
-      const { manager, trigger } = yield* world.daemon(configOf({}))
-      const id = yield* trigger("a")
-      yield* world.logged(id, "waiting")
+      const { id, manager, world } = yield* waitsFor(approval())
       const answers = yield* Effect.forEach(
         ["x", "y", "z"],
         (by) => Effect.result(manager.control.answer({ ...approve(id), by })),
@@ -110,13 +112,9 @@ describe("a thread that waits for an answer", () => {
 
   it.effect("counts as timed out when its time is over, also when a daemon died meanwhile", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting(approval({ timeoutMs: 3_600_000 }))
-      const first = yield* world.daemon(configOf({}))
-      const id = yield* first.trigger("a")
-      yield* world.logged(id, "waiting")
+      const { die, id, world } = yield* waitsFor(approval({ timeoutMs: 3_600_000 }))
       yield* TestClock.adjust("59 minutes")
-      yield* first.die
+      yield* die
       yield* world.daemon(configOf({}))
       expect(yield* world.store.run(id)).toMatchObject({ phase: "waiting" })
       yield* TestClock.adjust("1 minute")
@@ -128,11 +126,7 @@ describe("a thread that waits for an answer", () => {
 
   it.effect("can be killed while it waits, and holds still when it is paused as well", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting(approval())
-      const { manager, trigger } = yield* world.daemon(configOf({}))
-      const killed = yield* trigger("a")
-      yield* world.logged(killed, "waiting")
+      const { id: killed, manager, trigger, world } = yield* waitsFor(approval())
       expect(yield* manager.kill(killed)).toBe(true)
       expect(yield* world.run(killed)).toMatchObject({ status: "killed", exitCode: 137 })
 
@@ -177,13 +171,9 @@ describe("a thread that waits for an answer", () => {
 describe("a thread that sleeps", () => {
   it.effect("goes on when its time has come, whatever daemon is there", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting({ _tag: "Sleep", durationMs: 86_400_000, until: null })
-      const first = yield* world.daemon(configOf({}))
-      const id = yield* first.trigger("a")
-      const entry = yield* world.logged(id, "waiting")
+      const { die, entry, id, world } = yield* waitsFor({ _tag: "Sleep", durationMs: 86_400_000, until: null })
       expect(entry.payload).toMatchObject({ wait: { _tag: "Sleep", until: 86_400_000 } })
-      yield* first.die
+      yield* die
       yield* TestClock.adjust("23 hours")
       const second = yield* world.daemon(configOf({}))
       expect((yield* second.manager.control.explain(id)).lines[0]).toBe("sleeps (gate), goes on in 1h")
@@ -194,12 +184,8 @@ describe("a thread that sleeps", () => {
 
   it.effect("that should have gone on while no daemon ran goes on at the next start", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      world.script = waiting({ _tag: "Sleep", durationMs: 1000, until: null })
-      const first = yield* world.daemon(configOf({}))
-      const id = yield* first.trigger("a")
-      yield* world.logged(id, "waiting")
-      yield* first.die
+      const { die, id, world } = yield* waitsFor({ _tag: "Sleep", durationMs: 1000, until: null })
+      yield* die
       yield* TestClock.adjust("1 hour")
       yield* world.daemon(configOf({}))
       yield* world.logged(id, "completed")
@@ -222,6 +208,21 @@ describe("a thread that waits for a child", () => {
       runs.map(({ threadId }) => threadId)
     )
 
+  /** A daemon with a parent whose child is held at the gate in this round. */
+  const heldIn = Effect.fnUntraced(function* (round: number) {
+    const world = yield* World.make
+    const gate = World.makeGate()
+    world.script = (asked) =>
+      asked.start.prompt.startsWith("child") && asked.steps.length === round - 1
+        ? Effect.as(gate.wait, spoke(`round ${round}`))
+        : parenting(asked)
+    const daemon = yield* world.daemon(configOf({}))
+    const id = yield* daemon.trigger("p")
+    yield* gate.reached
+    const [child = ThreadId.make("none")] = yield* childOf(world, id)
+    return { world, gate, ...daemon, id, child }
+  })
+
   it.effect("starts it once, needs no slot for itself, and has its result as its round", () =>
     Effect.gen(function* () {
       const world = yield* World.make
@@ -241,16 +242,8 @@ describe("a thread that waits for a child", () => {
 
   it.effect("starts it once, whenever daemons die", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      const gate = World.makeGate()
-      world.script = (round) =>
-        round.start.prompt.startsWith("child") && round.steps.length === 1
-          ? Effect.as(gate.wait, spoke("second"))
-          : parenting(round)
-      const first = yield* world.daemon(configOf({}))
-      const id = yield* first.trigger("p")
-      yield* gate.reached
-      yield* first.die
+      const { die, gate, id, world } = yield* heldIn(2)
+      yield* die
       const second = yield* world.daemon(configOf({}))
       yield* second.die
       yield* world.daemon(configOf({}))
@@ -262,15 +255,8 @@ describe("a thread that waits for a child", () => {
 
   it.effect("that was left behind by a daemon that died is ended by the next", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      const gate = World.makeGate()
-      world.script = (round) =>
-        round.start.prompt.startsWith("child") ? Effect.as(gate.wait, spoke("never")) : parenting(round)
-      const first = yield* world.daemon(configOf({}))
-      const id = yield* first.trigger("p")
-      yield* gate.reached
-      const [child = ThreadId.make("none")] = yield* childOf(world, id)
-      yield* first.die
+      const { child, die, id, world } = yield* heldIn(1)
+      yield* die
       // As if the daemon had died between the two ends.
       yield* world.store.append(RunLog.ended(id, "killed", 137, "killed on request"))
       const second = yield* world.daemon(configOf({}))
@@ -281,14 +267,7 @@ describe("a thread that waits for a child", () => {
 
   it.effect("takes it along when it is cancelled", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      const gate = World.makeGate()
-      world.script = (round) =>
-        round.start.prompt.startsWith("child") ? Effect.as(gate.wait, spoke("never")) : parenting(round)
-      const { manager, trigger } = yield* world.daemon(configOf({}))
-      const id = yield* trigger("p")
-      yield* gate.reached
-      const [child = ThreadId.make("none")] = yield* childOf(world, id)
+      const { child, id, manager, world } = yield* heldIn(1)
       expect(yield* manager.cancel(id, "not needed")).toBe(true)
       yield* world.logged(child, "killed")
       expect(yield* world.run(id)).toMatchObject({ status: "interrupted", reason: "cancelled: not needed" })
@@ -298,16 +277,7 @@ describe("a thread that waits for a child", () => {
 
   it.effect("that was ended with its parent goes on when the parent is retried", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      const gate = World.makeGate()
-      world.script = (round) =>
-        round.start.prompt.startsWith("child") && round.steps.length === 1
-          ? Effect.as(gate.wait, spoke("second"))
-          : parenting(round)
-      const { manager, trigger } = yield* world.daemon(configOf({}))
-      const id = yield* trigger("p")
-      yield* gate.reached
-      const [child = ThreadId.make("none")] = yield* childOf(world, id)
+      const { child, gate, id, manager, world } = yield* heldIn(2)
       yield* manager.kill(id)
       yield* world.logged(child, "killed")
       yield* gate.open
@@ -316,7 +286,7 @@ describe("a thread that waits for a child", () => {
       expect(yield* childOf(world, id)).toEqual([child])
       expect(yield* world.run(child)).toMatchObject({ status: "completed", rounds: 2 })
       const [message] = yield* world.store.messages(id)
-      expect(message).toMatchObject({ content: "second", meta: { threadId: child, status: "completed" } })
+      expect(message).toMatchObject({ content: "round 2", meta: { threadId: child, status: "completed" } })
     })
   )
 

@@ -3,6 +3,7 @@
  * recovery, kills, drains, given-up workers, a failing store.
  */
 import { describe, expect, it } from "@effect/vitest"
+import type { WorkflowConfig } from "@nerve/core/config/NerveConfig"
 import { ThreadId } from "@nerve/core/domain/Ids"
 import { ModeratorFailed, RoleFailed, UnknownRole, WorkflowUnavailable } from "@nerve/core/wire/WorkflowRpcs"
 import { Deferred, Effect, Fiber } from "effect"
@@ -25,6 +26,13 @@ const gated = (world: World.World) => {
   world.script = ({ start }) => Effect.as(gate(start.prompt).wait, over)
   return gate
 }
+
+/** A daemon all of whose threads wait at their gates. */
+const gatedDaemon = Effect.fnUntraced(function* (config: Partial<WorkflowConfig> = {}) {
+  const world = yield* World.make
+  const gate = gated(world)
+  return { world, gate, ...(yield* world.daemon(configOf(config))) }
+})
 
 /** Crashes the worker until it is given up; some call must wait for it. */
 const crashUntilGivenUp = (world: World.World) =>
@@ -71,9 +79,7 @@ describe("WorkflowManager", () => {
   describe("admission (M4, M5)", () => {
     it.effect("never runs more threads than the concurrency, and drops the rest when overflow is drop", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({ concurrency: 2, overflow: "drop" }))
+        const { gate, manager, trigger, world } = yield* gatedDaemon({ concurrency: 2, overflow: "drop" })
         yield* trigger("a")
         yield* trigger("b")
         const dropped = yield* manager.trigger({ workflow: "talk", prompt: "c", cause: "manual" })
@@ -92,9 +98,7 @@ describe("WorkflowManager", () => {
 
     it.effect("drops the oldest queued one when the queue is full, and says so", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({ maxQueue: 2 }))
+        const { gate, manager, trigger, world } = yield* gatedDaemon({ maxQueue: 2 })
         const [, b] = yield* Effect.forEach(["a", "b", "c", "d"], (prompt) => trigger(prompt))
         expect(yield* world.run(b ?? ThreadId.make("-"))).toMatchObject({
           status: "dropped",
@@ -109,9 +113,7 @@ describe("WorkflowManager", () => {
 
     it.effect("starts the next queued one in order after any end, and lets no newcomer jump the queue", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         const [a] = yield* Effect.forEach(["a", "b", "c"], (prompt) => trigger(prompt))
         yield* gate("a").reached
         // While a is being killed a newcomer comes: b is next all the same.
@@ -488,9 +490,7 @@ describe("WorkflowManager", () => {
 
     it.effect("writes nothing any more once it is closed, whoever still asks", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { die, manager, trigger } = yield* world.daemon(configOf({}))
+        const { die, gate, manager, trigger, world } = yield* gatedDaemon()
         const a = yield* trigger("a")
         yield* gate("a").reached
         yield* die
@@ -522,9 +522,7 @@ describe("WorkflowManager", () => {
   describe("kill (M8)", () => {
     it.effect("removes a queued thread and records it as killed", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         yield* trigger("a")
         const b = yield* trigger("b")
         expect(yield* manager.kill(b)).toBe(true)
@@ -610,9 +608,7 @@ describe("WorkflowManager", () => {
 
     it.effect("is false for a thread that is unknown or has ended, and true once for two at once", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({ concurrency: 2 }))
+        const { gate, manager, trigger, world } = yield* gatedDaemon({ concurrency: 2 })
         expect(yield* manager.kill("nobody")).toBe(false)
         expect(yield* manager.kill("")).toBe(false)
         const a = yield* trigger("a")
@@ -646,9 +642,7 @@ describe("WorkflowManager", () => {
 
     it.effect("kills nothing when the store refuses", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         const a = yield* trigger("a")
         yield* gate("a").reached
         world.disk.full = true
@@ -661,10 +655,8 @@ describe("WorkflowManager", () => {
 
     it.effect("starts the next one as soon as the store takes it again", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         world.hangs = true
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
         const a = yield* trigger("a")
         const b = yield* trigger("b")
         yield* gate("a").reached
@@ -683,10 +675,8 @@ describe("WorkflowManager", () => {
 
     it.effect("goes on when who asked for it goes away", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         world.hangs = true
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
         const a = yield* trigger("a")
         yield* gate("a").reached
         const kill = yield* Effect.forkChild(manager.kill(a))
@@ -702,9 +692,7 @@ describe("WorkflowManager", () => {
   describe("drains (M9)", () => {
     it.effect("drainAndRespawn interrupts active threads, replaces the worker and starts the queued ones there", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         const a = yield* trigger("a")
         const b = yield* trigger("b")
         yield* gate("a").reached
@@ -726,9 +714,7 @@ describe("WorkflowManager", () => {
 
     it.effect("drainWhenIdle waits for the active threads, and gets its turn before the queue", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({ concurrency: 2 }))
+        const { gate, manager, trigger, world } = yield* gatedDaemon({ concurrency: 2 })
         const a = yield* trigger("a")
         yield* gate("a").reached
         const drain = yield* Effect.forkChild(manager.drainWhenIdle("talk"), { startImmediately: true })
@@ -747,9 +733,7 @@ describe("WorkflowManager", () => {
 
     it.effect("a crash clears a pending drain: the next worker is a new one anyway", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({ concurrency: 2 }))
+        const { gate, manager, trigger, world } = yield* gatedDaemon({ concurrency: 2 })
         const a = yield* trigger("a")
         yield* gate("a").reached
         const drain = yield* Effect.forkChild(manager.drainWhenIdle("talk"), { startImmediately: true })
@@ -782,9 +766,7 @@ describe("WorkflowManager", () => {
   describe("another config (M10)", () => {
     it.effect("changes the concurrency at once, without touching what runs", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         yield* Effect.forEach(["a", "b", "c"], (prompt) => trigger(prompt))
         yield* gate("a").reached
         yield* manager.configure(configOf({ concurrency: 3 }))
@@ -797,9 +779,7 @@ describe("WorkflowManager", () => {
 
     it.effect("adds workflows, and ends the threads and the worker of a removed one", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        const gate = gated(world)
-        const { manager, trigger } = yield* world.daemon(configOf({}))
+        const { gate, manager, trigger, world } = yield* gatedDaemon()
         const a = yield* trigger("a")
         const b = yield* trigger("b")
         yield* gate("a").reached
@@ -817,9 +797,7 @@ describe("WorkflowManager", () => {
 
   it.effect("awaitIdle waits for active and queued threads", () =>
     Effect.gen(function* () {
-      const world = yield* World.make
-      const gate = gated(world)
-      const { manager, trigger } = yield* world.daemon(configOf({}))
+      const { gate, manager, trigger } = yield* gatedDaemon()
       yield* manager.awaitIdle
       yield* trigger("a")
       yield* trigger("b")
