@@ -2,9 +2,7 @@
  * A tree of a command, a supervisor of its own and two Effects. When the database dies, what comes after
  * it is stopped and started again, in order; what comes before it goes on. `node main.ts`
  */
-import * as Mermaid from "@nerve/core/supervision/Mermaid"
-import * as StateTree from "@nerve/core/supervision/StateTree"
-import { RespawnPolicy } from "@nerve/core"
+import { Mermaid, RespawnPolicy, StateTree } from "@nerve/core"
 import { NodeSpawner } from "@nerve/node"
 import { CommandWorker, EffectWorker, Supervisor } from "@nerve/runtime"
 import { Effect, Stream } from "effect"

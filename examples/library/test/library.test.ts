@@ -43,7 +43,7 @@ describe("library examples", () => {
   })
 
   it("each is under 60 lines", () => {
-    for (const example of ["hello-worker", "crash-loop", "graceful-drain", "supervisor-tree"]) {
+    for (const example of ["hello-worker", "crash-loop", "graceful-drain", "worker-pool", "supervisor-tree"]) {
       const lines = readdirSync(folder(example)).map(
         (name) => readFileSync(`${folder(example)}/${name}`, "utf8").split("\n").length - 1
       )

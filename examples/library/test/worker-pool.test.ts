@@ -12,7 +12,11 @@ describe("examples/library/worker-pool", () => {
   it("counts primes in worker processes, as many as the environment says", () => {
     const { status, stderr, stdout } = run({ PRIMES_SIZE: "2" })
     assert.strictEqual(stderr, "")
-    assert.strictEqual(stdout, "78498 primes, counted by 2 workers\n")
+    const [primes, ...workers] = stdout.trimEnd().split("\n")
+    assert.strictEqual(primes, "78498 primes below 1000000")
+    const slices = workers.map((line) => Number(/^worker \d counted in (\d+) of 20 slices$/.exec(line)?.[1]))
+    assert.strictEqual(slices.length, 2)
+    assert.strictEqual((slices[0] ?? 0) + (slices[1] ?? 0), 20)
     assert.strictEqual(status, 0)
   })
 

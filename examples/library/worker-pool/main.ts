@@ -19,8 +19,11 @@ const main = Effect.gen(function* () {
   })
   const slices = Array.from({ length: limit / slice }, (_, n) => ({ from: n * slice, to: (n + 1) * slice }))
   const counts = yield* Effect.forEach(slices, (one) => pool.client.CountPrimes(one), { concurrency: "unbounded" })
+  yield* Console.log(`${counts.reduce((sum, count) => sum + count, 0)} primes below ${limit}`)
+  // Each took the next slice when it had done one: a fast one more of them.
   const { workers } = yield* pool.info
-  yield* Console.log(`${counts.reduce((sum, count) => sum + count, 0)} primes, counted by ${workers.length} workers`)
+  for (const { jobs, slot } of workers)
+    yield* Console.log(`worker ${slot} counted in ${jobs} of ${slices.length} slices`)
 })
 
 await Effect.runPromise(main.pipe(Effect.scoped, Effect.provide(NodeSpawner.layer())))
