@@ -4,6 +4,7 @@ import * as fc from "fast-check"
 import * as ConfigDiff from "../../src/config/ConfigDiff.ts"
 import { type CatchUp, empty, type NerveConfig, type SenseConfig } from "../../src/config/NerveConfig.ts"
 import { GroupName, SenseName, WorkflowName } from "../../src/domain/Ids.ts"
+import * as samples from "./samples.ts"
 
 // Few names and few values, so that two configurations have much in common.
 const names = ["a", "b", "c", "d"]
@@ -78,17 +79,7 @@ const sorted = ({ agents, senses, workflows, ...rest }: NerveConfig) => ({
   workflows: workflows.toSorted((a, b) => a.name.localeCompare(b.name))
 })
 
-const cpu: SenseConfig = {
-  name: SenseName.make("cpu"),
-  group: GroupName.make("system"),
-  intervalMs: 5_000,
-  cron: null,
-  catchUp: "once",
-  throttleMs: null,
-  timeoutMs: 30_000,
-  gracePeriodMs: 5_000,
-  on: []
-}
+const cpu = samples.sense("cpu", { group: "system", intervalMs: 5_000 })
 
 const words = (from: NerveConfig, to: NerveConfig) => ConfigDiff.diff(from, to).map(ConfigDiff.describe)
 

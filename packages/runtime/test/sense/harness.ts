@@ -3,7 +3,7 @@
  * in which incarnation, and every event in order.
  */
 import type { SenseConfig } from "@nerve/core/config/NerveConfig"
-import { GroupName, SenseName } from "@nerve/core/domain/Ids"
+import type { SenseName } from "@nerve/core/domain/Ids"
 import type { Problem } from "@nerve/core/domain/Problem"
 import {
   type ComputeFailed,
@@ -24,25 +24,7 @@ import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
 import { Clock, Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 
-/** A sense of nerve.yaml; in group `main`, triggered only, 30 s + 5 s, unless told. */
-export const sense = (
-  name: string,
-  options: Partial<Omit<SenseConfig, "name" | "group" | "on">> & {
-    readonly group?: string
-    readonly on?: ReadonlyArray<string>
-  } = {}
-): SenseConfig => ({
-  intervalMs: null,
-  cron: null,
-  catchUp: "once",
-  throttleMs: null,
-  timeoutMs: 30_000,
-  gracePeriodMs: 5_000,
-  ...options,
-  name: SenseName.make(name),
-  group: GroupName.make(options.group ?? "main"),
-  on: (options.on ?? []).map((other) => SenseName.make(other))
-})
+export { sense } from "../../../core/test/config/samples.ts"
 
 export const signal: ComputeOutcome = { _tag: "Signal", value: 1, launches: [] }
 export const noSignal: ComputeOutcome = { _tag: "NoSignal", reason: null }

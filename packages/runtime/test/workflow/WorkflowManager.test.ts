@@ -427,9 +427,7 @@ describe("WorkflowManager", () => {
 
     it.effect("queues the queued ones again, in order, before newcomers", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        gated(world)
-        const first = yield* world.daemon(configOf({}))
+        const { world, ...first } = yield* gatedDaemon()
         yield* Effect.forEach(["a", "b", "c"], (prompt) => first.trigger(prompt))
         yield* first.die
         world.trace.length = 0
@@ -457,9 +455,7 @@ describe("WorkflowManager", () => {
 
     it.effect("resumes all started ones beyond a lowered concurrency, and starts queued ones only below it", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        gated(world)
-        const first = yield* world.daemon(configOf({ concurrency: 2 }))
+        const { world, ...first } = yield* gatedDaemon({ concurrency: 2 })
         yield* Effect.forEach(["a", "b", "c"], (prompt) => first.trigger(prompt))
         yield* first.die
         const gate = gated(world)
@@ -475,9 +471,7 @@ describe("WorkflowManager", () => {
 
     it.effect("interrupts the runs of a workflow that left the config", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        gated(world)
-        const first = yield* world.daemon(configOf({}))
+        const { world, ...first } = yield* gatedDaemon()
         const ids = yield* Effect.forEach(["a", "b"], (prompt) => first.trigger(prompt))
         yield* first.die
         const second = yield* world.daemon(configOf())
@@ -505,9 +499,7 @@ describe("WorkflowManager", () => {
 
     it.effect("keeps the cause of a run that was queued over the restart", () =>
       Effect.gen(function* () {
-        const world = yield* World.make
-        gated(world)
-        const first = yield* world.daemon(configOf({}))
+        const { world, ...first } = yield* gatedDaemon()
         yield* first.trigger("a")
         const b = yield* first.trigger("b", { cause: "cpu-usage" })
         yield* first.die
