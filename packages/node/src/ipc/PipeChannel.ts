@@ -12,14 +12,15 @@ import type { Channel, ChannelEnd, Receive, SendResult } from "@nerve/runtime/ip
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
 import type { Readable, Writable } from "node:stream"
+import * as LineWriter from "./LineWriter.ts"
 import * as Reading from "./Reading.ts"
 
 const newline = 0x0a
 
 const nothing = Buffer.allocUnsafeSlow(0)
 
-/** Characters that one tick may gather before senders are asked to wait; the socket has its own bound. */
-const highWater = 1024 * 1024
+/** Characters that a tick gathers at most. A frame that is longer is written by itself, at once. */
+const gathered = 16 * 1024
 
 /** The frame as text; undefined when it is no JSON. */
 const write = (frame: unknown): string | undefined => {
@@ -102,20 +103,24 @@ class PipeChannel implements Channel, Reading.Reader {
     if (text === undefined) return "not-json"
     // A character is at most three bytes: count exactly only where it could matter.
     if (text.length * 3 > this.#maxLength && Buffer.byteLength(text) > this.#maxLength) return "too-large"
-    this.#outgoing += `${text}\n`
     this.#sent += text.length
-    if (this.#outgoing.length > highWater) this.#full = true
-    if (alone && this.#cameAlone && !this.#flushScheduled) {
+    if (text.length >= gathered) this.#writeLong(text)
+    else this.#gather(text, alone)
+    return "sent"
+  }
+
+  readonly flushUnsafe = (): void => this.#flush()
+
+  #gather(text: string, alone: boolean): void {
+    this.#outgoing += `${text}\n`
+    if (this.#outgoing.length >= gathered || (alone && this.#cameAlone && !this.#flushScheduled)) {
       this.#cameAlone = false
       this.#flush()
     } else if (!this.#flushScheduled) {
       this.#flushScheduled = true
       setImmediate(this.#flush)
     }
-    return "sent"
   }
-
-  readonly flushUnsafe = (): void => this.#flush()
 
   readonly #flush = (): void => {
     this.#flushScheduled = false
@@ -123,7 +128,13 @@ class PipeChannel implements Channel, Reading.Reader {
     if (text === "" || this.#output.destroyed) return
     this.#outgoing = ""
     if (!this.#output.write(text)) this.#full = true
-    else if (this.#full) this.#onDrain()
+  }
+
+  /** By itself: to gather long frames would only hold up whoever waits for them, and keep all of them in memory. */
+  #writeLong(text: string): void {
+    this.#flush()
+    this.#cameAlone = false
+    if (!this.#output.destroyed && !LineWriter.writeLine(this.#output, text)) this.#full = true
   }
 
   readonly onFrameUnsafe = (receive: Receive): void => {

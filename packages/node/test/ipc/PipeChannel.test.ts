@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createConnection, createServer, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Readable, Writable } from "node:stream"
+import { PassThrough, Readable, Writable } from "node:stream"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 
@@ -32,7 +32,7 @@ const connected = Effect.acquireRelease(
     server.listen(join(folder, "socket"))
     await once(server, "listening")
     const near = createConnection(join(folder, "socket"))
-    const [far]: [Socket] = (await once(server, "connection")) as [Socket]
+    const [[far]] = (await Promise.all([once(server, "connection"), once(near, "connect")])) as [[Socket], unknown]
     return { folder, server, near, far }
   }),
   ({ far, folder, near, server }) =>
@@ -299,7 +299,8 @@ describe("PipeChannel, what goes", () => {
     const channel = PipeChannel.makeUnsafe(socket)
     const frames: Array<unknown> = []
     channel.onFrameUnsafe((one) => frames.push(one))
-    return { channel, frames }
+    const ended = new Promise((resolve) => channel.onEndUnsafe(resolve))
+    return { channel, ended: Effect.promise(() => ended), frames }
   }
 
   const settled = (channel: Channel) => Effect.timeout(channel.drained, "60 seconds")
@@ -325,10 +326,10 @@ describe("PipeChannel, what goes", () => {
         yield* settled(channel)
         assert.isFalse(channel.isFullUnsafe())
         channel.sendUnsafe("last")
-        yield* Effect.promise(async () => {
-          while (other.frames.at(-1) !== "last") await once(far, "data")
-        })
+        channel.closeUnsafe()
+        yield* other.ended
         assert.strictEqual(other.frames.length, sent + 1)
+        assert.strictEqual(other.frames.at(-1), "last")
       })
     )
   )
@@ -362,6 +363,55 @@ describe("PipeChannel, what goes", () => {
       })
     )
   )
+
+  it.live("sends frames of any length whole and in order to a peer that reads late", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { far, near } = yield* connected
+        const { channel } = watched(near)
+        // Such that fit into a buffer that is used again, such that do not, and such that are gathered.
+        const lengths = [10, 20_000, 87_300, 87_400, 30_000, 16_384, 300_000, 1, 60_000]
+        const sent = Array.from({ length: 60 }, (_, i) => {
+          const length = lengths[i % lengths.length] ?? 0
+          return { i, text: ["x", "ü", "世", "🦊"][i % 4]?.repeat(length) }
+        })
+        for (const frame of sent) channel.sendUnsafe(frame)
+        assert.isTrue(channel.isFullUnsafe())
+        const other = watched(far)
+        far.resume()
+        yield* settled(channel)
+        // Buffers of before are free again.
+        for (const frame of sent) channel.sendUnsafe(frame)
+        channel.closeUnsafe()
+        yield* other.ended
+        assert.deepStrictEqual(other.frames, [...sent, ...sent])
+      })
+    )
+  )
+
+  it("gives a stream that may pass on what it is given a buffer of its own", async () => {
+    const passing = new PassThrough({ highWaterMark: 10_000_000 })
+    const channel = PipeChannel.ofStreamsUnsafe(new Readable({ read: () => {} }), passing)
+    const sent = ["x", "y", "z"].map((one) => one.repeat(50_000))
+    for (const frame of sent) {
+      channel.sendUnsafe(frame)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.strictEqual(String(passing.read()), sent.map((one) => `${JSON.stringify(one)}\n`).join(""))
+  })
+
+  it("writes a long frame at once, after those that were gathered", () => {
+    const written: Array<string> = []
+    const output = new Writable({ write: (chunk, _encoding, done) => (written.push(String(chunk)), done()) })
+    const channel = PipeChannel.ofStreamsUnsafe(new Readable({ read: () => {} }), output)
+    const long = "x".repeat(20_000)
+    channel.sendUnsafe(1)
+    channel.sendUnsafe(long)
+    channel.sendUnsafe(2)
+    assert.strictEqual(written.join(""), `1\n"${long}"\n`)
+    channel.flushUnsafe()
+    assert.strictEqual(written.join(""), `1\n"${long}"\n2\n`)
+  })
 
   it("refuses what is too large or no JSON, by its bytes and not by its characters", () => {
     const { channel } = makeFed({ maxLength: 20 })

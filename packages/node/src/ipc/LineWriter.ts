@@ -1,0 +1,39 @@
+/**
+ * Writes long lines to a socket: each through a buffer that is used again. Handed over as a string, a line would be
+ * copied to join it with its end, and again into memory for three bytes per character, taken anew for each.
+ */
+import { Socket } from "node:net"
+import type { Writable } from "node:stream"
+import { free } from "./Reading.ts"
+
+const newline = 0x0a
+
+/** Bytes of a buffer that is used again. */
+const bufferSize = 256 * 1024
+
+/** Characters that surely fit into one: three bytes each at most, and the line's end. */
+const fitting = Math.floor((bufferSize - 1) / 3)
+
+/** Buffers that wait for their next use, of all sockets. */
+const kept: Array<Buffer<ArrayBuffer>> = []
+const maxKept = 2
+
+const release = (buffer: Buffer<ArrayBuffer>): void => {
+  if (buffer.length === bufferSize && kept.length < maxKept) kept.push(buffer)
+  else free(buffer)
+}
+
+const bufferFor = (text: string): Buffer<ArrayBuffer> =>
+  text.length <= fitting
+    ? (kept.pop() ?? Buffer.allocUnsafeSlow(bufferSize))
+    : Buffer.allocUnsafeSlow(Buffer.byteLength(text) + 1)
+
+/** Writes the text and a line's end. As `write` of the stream: false when it takes no more for now. */
+export const writeLine = (output: Writable, text: string): boolean => {
+  // Only a socket is known to be done with what it was given when it says so: another stream may pass it on.
+  if (!(output instanceof Socket)) return output.write(`${text}\n`)
+  const buffer = bufferFor(text)
+  const length = buffer.write(text)
+  buffer[length] = newline
+  return output.write(buffer.subarray(0, length + 1), () => release(buffer))
+}
