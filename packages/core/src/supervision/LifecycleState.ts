@@ -54,7 +54,7 @@ export const formatExit = (exit: Ending): string =>
 
 /**
  * An exit as the next incarnation is told of it, in `NERVE_PREV_EXIT` (L5): the exit code or the signal;
- * `unknown` when it never ran.
+ * `unknown` where there is neither: it never ran, or it was an Effect or a supervisor that was told to stop.
  */
 export const handoverText = (exit: Ending): string =>
   exit.signal ?? (exit.code === null ? "unknown" : String(exit.code))

@@ -1,6 +1,6 @@
 /**
- * A worker that is a thread of this process running a module (L1). It boots faster than a process and
- * shares its fate: what brings down the process (memory, a fault in native code) takes all threads along.
+ * A worker that is a thread of this process running a module (L1). It shares the fate of
+ * the process: what brings that down (memory, a fault in native code) takes all threads along.
  *
  * It is asked to stop by the message `{ t: "stop" }` (`ThreadMain` listens for it), then terminated, which
  * ends endless loops too. Threads know no signals: they cannot be suspended.

@@ -8,7 +8,7 @@ import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as EffectWorker from "@nerve/runtime/supervision/EffectWorker"
 import type * as Lifecycle from "@nerve/runtime/supervision/Lifecycle"
 import * as Supervisor from "@nerve/runtime/supervision/Supervisor"
-import { Context, Deferred, Effect, Fiber, Latch, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Latch, Logger, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 /** Lets what was forked run until it waits. */
@@ -244,6 +244,25 @@ describe("Supervisor", () => {
       assert.deepInclude(yield* child(supervisor, "a"), { state: "Running", incarnation: 4 })
     })
   )
+
+  it.effect("a crash is logged with its reason and the delay, and so is a child that is given up", () => {
+    const lines: Array<string> = []
+    const logger = Logger.map(Logger.formatStructured, ({ annotations, message }) => {
+      lines.push(`${String(message)} ${JSON.stringify(annotations)}`)
+    })
+    return Effect.gen(function* () {
+      const troupe = new Troupe()
+      const respawn = RespawnPolicy.intensity({ max: 2, within: "1 minute", delay: "1 second" })
+      yield* started({ id: "top", children: [troupe.worker("a", { respawn })] })
+      yield* troupe.fail("a")
+      yield* TestClock.adjust("1 second")
+      yield* troupe.fail("a")
+      assert.deepStrictEqual(lines, [
+        'child crashed {"supervisor":"top","child":"a","incarnation":1,"exit":"Error: a crashed","delayMs":1000}',
+        'child given up {"supervisor":"top","child":"a","crashes":2,"exit":"Error: a crashed"}'
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("a child whose policy ends is given up and comes back by reset", () =>
     Effect.gen(function* () {

@@ -2,7 +2,7 @@
  * The shell around `SupervisorMachine`: it holds the children, carries out what was decided about them, and
  * feeds what comes of it back as inputs, in order, one after the other.
  */
-import { type Ending, handoverText } from "@nerve/core/supervision/LifecycleState"
+import { type Ending, formatExit, handoverText } from "@nerve/core/supervision/LifecycleState"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import type { StateTree } from "@nerve/core/supervision/StateTree"
 import type * as StopPolicy from "@nerve/core/supervision/StopPolicy"
@@ -259,7 +259,7 @@ export class SupervisorCore {
         held.decide = undefined
         return
       case "GiveUp":
-        this.#warn("child given up", { child: action.id, crashes: action.crashes, exit: held.previousExit })
+        this.#warn("child given up", { child: action.id, crashes: action.crashes, exit: said(held.life?.exitUnsafe()) })
     }
   }
 
@@ -297,11 +297,10 @@ export class SupervisorCore {
           held.child.respawn ?? this.#options.respawn ?? standardRespawn
         ))
         const decision = yield* decide(this.#now(), { exit: process, uptimeMs })
-        this.#post(
-          decision._tag === "Respawn"
-            ? { _tag: "RespawnDecided", id, incarnation, delayMs: decision.delayMs }
-            : { _tag: "GiveUpDecided", id, incarnation }
-        )
+        if (decision._tag !== "Respawn") return this.#post({ _tag: "GiveUpDecided", id, incarnation })
+        const { delayMs } = decision
+        this.#warn("child crashed", { child: id, incarnation, exit: said(exit), delayMs })
+        this.#post({ _tag: "RespawnDecided", id, incarnation, delayMs })
       })
     )
   }
@@ -344,6 +343,13 @@ export class SupervisorCore {
     })
   })
 }
+
+/** Characters of an exit in a log line; an Effect's error comes with its stack, which the tree has whole. */
+const maxSaid = 300
+
+/** How a life ended, in a line. */
+const said = (exit: Ending | null | undefined): string =>
+  exit === null || exit === undefined ? "unknown" : (formatExit(exit).split("\n", 1)[0] ?? "").slice(0, maxSaid)
 
 const breakerNames = { Closed: "closed", Open: "open", HalfOpen: "half-open" } as const
 
