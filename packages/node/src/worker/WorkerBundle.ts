@@ -11,9 +11,11 @@ import * as Schema from "effect/Schema"
 import type * as Esbuild from "esbuild"
 import type { BuildFailure, BuildOptions, BuildResult, OutputFile } from "esbuild"
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { dirname, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import * as barrelImports from "./barrelImports.ts"
 import * as bundleMark from "./bundleMark.ts"
 import * as sourceMap from "./sourceMap.ts"
 
@@ -169,10 +171,37 @@ const settings = (
     sourcemap: wantsMap === false ? false : "linked",
     sourcesContent: false,
     banner: { js: banner },
+    plugins: [directImports],
     write: false,
     metafile: true,
     logLevel: "silent"
   }) satisfies BuildOptions
+
+/** As in `barrelImports`. Packages are taken as they are. A plugin of esbuild speaks in promises. */
+const directImports: Esbuild.Plugin = {
+  name: "direct-imports",
+  setup: ({ onLoad, resolve: find }) => {
+    const known = new Map<string, barrelImports.Members>()
+    const membersAt = async (barrel: string): Promise<barrelImports.Members> => {
+      const members =
+        known.get(barrel) ??
+        barrelImports.membersOf(await readFile(barrel, "utf8"), (path) => resolve(dirname(barrel), path))
+      known.set(barrel, members)
+      return members
+    }
+    onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ namespace, path }) => {
+      if (namespace !== "file" || path.includes("/node_modules/")) return undefined
+      const text = await readFile(path, "utf8")
+      const members = new Map<string, barrelImports.Members>()
+      for (const specifier of barrelImports.specifiersIn(text)) {
+        const found = await find(specifier, { kind: "import-statement", resolveDir: dirname(path) })
+        if (found.errors.length === 0 && !found.external) members.set(specifier, await membersAt(found.path))
+      }
+      const contents = barrelImports.rewrite(text, (specifier) => members.get(specifier))
+      return contents === undefined ? undefined : { contents, loader: "default" }
+    })
+  }
+}
 
 const hasCommonJs = ({ metafile }: Result): boolean =>
   Object.values(metafile.inputs).some(({ format }) => format === "cjs")

@@ -326,6 +326,15 @@ describe("WorkerBundle.build", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeSpawner.layer()))
   )
 
+  it.live("keeps of Effect what is used, also where it is imported from the barrel", () =>
+    Effect.gen(function* () {
+      const root = yield* folder
+      // All of what Effect's own barrel gives is 800 KB.
+      const { bytes } = yield* WorkerBundle.build({ entry: source, outfile: join(root, "worker.mjs") })
+      assert.isBelow(bytes, 400_000)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("says where a module does not parse or is not there", () =>
     Effect.gen(function* () {
       const { error, root } = yield* refusal({
