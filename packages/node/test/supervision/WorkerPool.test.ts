@@ -103,7 +103,7 @@ describe("WorkerPool of processes", () => {
         assert.deepInclude(refused, { why: "no", code: 42 })
         const thrown = yield* Effect.exit(pool.client.Throw({ message: "boom" }))
         const defect = Exit.isFailure(thrown) ? Cause.squash(thrown.cause) : undefined
-        assert.instanceOf(defect, Error)
+        assert.instanceOf(defect, RangeError)
         assert.deepInclude(defect, { name: "RangeError", message: "boom" })
         assert.include(defect.stack, "pool.worker.ts")
         const items = yield* Stream.runCollect(pool.client.Count({ to: 2000 }))
@@ -225,6 +225,63 @@ describe("WorkerPool of processes", () => {
         })
     )
   })
+
+  it.live("replaces workers by number of calls under load, each by one that is ready (P5)", () =>
+    setup({ size: 2, maxJobs: 10 }, ({ event, events, pool }) =>
+      Effect.gen(function* () {
+        yield* pool.ready
+        const ids = Array.from({ length: 200 }, (_, id) => id)
+        const answers = Effect.forEach(ids, (id) => pool.client.Job({ id, ms: 1 }), { concurrency: 6 })
+        // As long as it takes until both were replaced.
+        const load = yield* Effect.forkChild(
+          Effect.forever(Effect.tap(answers, (all) => Effect.sync(() => assert.deepStrictEqual(all, ids))))
+        )
+        const exits = [yield* event("WorkerExited"), yield* event("WorkerExited")]
+        yield* Fiber.interrupt(load)
+        for (const { expected, incarnation, key } of exits) {
+          assert.isTrue(expected)
+          const successor = events.find((one) => one._tag === "WorkerRecycling" && one.incarnation === incarnation)
+          assert.deepInclude(successor, { key, reason: "jobs" })
+          const ready = events.findIndex(
+            (one) =>
+              one._tag === "WorkerReady" &&
+              successor?._tag === "WorkerRecycling" &&
+              one.incarnation === successor.successor
+          )
+          const exit = events.findIndex((one) => one._tag === "WorkerExited" && one.incarnation === incarnation)
+          assert.isTrue(ready !== -1 && ready < exit, "the old one went before the new one was ready")
+        }
+      })
+    )
+  )
+
+  it.live("starts processes when calls wait, and ends them when they are idle", () =>
+    setup({ size: { minimum: 0, maximum: 2 }, growAfter: "20 millis", idleTimeout: "200 millis" }, ({ event, pool }) =>
+      Effect.gen(function* () {
+        const jobs = yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3, 4], (id) => pool.client.Job({ id, ms: 300 }), { concurrency: "unbounded" })
+        )
+        const pids = [(yield* event("WorkerReady")).pid, (yield* event("WorkerReady")).pid]
+        assert.deepStrictEqual(yield* Fiber.join(jobs), [1, 2, 3, 4])
+        yield* event("WorkerExited")
+        yield* event("WorkerExited")
+        assert.deepStrictEqual(pids.filter(alive), [])
+        assert.deepInclude(yield* pool.info, { size: 0, workers: [] })
+        assert.strictEqual(yield* pool.client.Job({ id: 5, ms: 0 }), 5)
+      })
+    )
+  )
+
+  it.live("frees the worker of a stream whose reader goes, and costs no process", () =>
+    setup({ size: 1 }, ({ pool }) =>
+      Effect.gen(function* () {
+        const { pid } = yield* pool.client.Who()
+        const some = yield* pool.client.Count({ to: 1_000_000_000 }).pipe(Stream.take(1000), Stream.runCollect)
+        assert.strictEqual([...some].at(-1), 1000)
+        assert.strictEqual((yield* pool.client.Who()).pid, pid)
+      })
+    )
+  )
 
   it.live("shutdown ends what runs and leaves no process (P6)", () =>
     setup({}, ({ pool }) =>

@@ -23,6 +23,10 @@ export const PoolRpcs = RpcGroup.make(
   Rpc.make("Refuse", { payload: { why: Schema.String }, error: Refused }),
   Rpc.make("Die", { payload: { why: Schema.String } }),
   Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, error: Refused, stream: true }),
+  /** Items, each after so many milliseconds. */
+  Rpc.make("Slow", { payload: { items: Schema.Int, ms: Schema.Int }, success: Schema.Int, stream: true }),
+  /** Items at once, one by one, then nothing until the gate opens. */
+  Rpc.make("Parts", { payload: { items: Schema.Int, gate: Schema.String }, success: Schema.Int, stream: true }),
   /** One item, then nothing until the gate opens. */
   Rpc.make("Stall", { payload: { gate: Schema.String }, success: Schema.Int, stream: true })
 )
@@ -67,7 +71,7 @@ export const program = (probe: Probe, info: FakeSpawner.SpawnInfo) => {
     Wait: ({ gate }) => wait(gate),
     Deaf: ({ gate }) => Effect.uninterruptible(wait(gate)),
     Refuse: ({ why }) => Effect.fail(new Refused({ why, code: 42 })),
-    Die: ({ why }) => Effect.die(new RangeError(why)),
+    Die: ({ why }) => Effect.die(Object.assign(new RangeError(why), { attempt: 3 })),
     Count: ({ to }) =>
       to < 0
         ? Stream.fail(new Refused({ why: "negative", code: to }))
@@ -79,6 +83,13 @@ export const program = (probe: Probe, info: FakeSpawner.SpawnInfo) => {
               })
             )
           ),
+    Slow: ({ items, ms }) =>
+      Stream.range(1, items).pipe(
+        Stream.rechunk(1),
+        Stream.mapEffect((n) => Effect.delay(Effect.succeed(n), ms))
+      ),
+    Parts: ({ gate, items }) =>
+      Stream.concat(Stream.rechunk(Stream.range(1, items), 1), Stream.fromEffect(Effect.as(wait(gate), items + 1))),
     Stall: ({ gate }) => Stream.concat(Stream.succeed(1), Stream.fromEffect(Effect.as(wait(gate), 2)))
   })
 }

@@ -113,11 +113,13 @@ describe("WorkerPool: errors", () => {
         const refused = yield* Effect.flip(pool.client.Refuse({ why: "no" }))
         assert.instanceOf(refused, Refused)
         assert.deepInclude(refused, { _tag: "Refused", why: "no", code: 42 })
+        assert.include(refused.stack, "PoolWorker.ts")
         const died = yield* Effect.exit(pool.client.Die({ why: "boom" }))
         assert.isTrue(Exit.isFailure(died) && Cause.hasDies(died.cause))
         const defect = Exit.isFailure(died) ? Cause.squash(died.cause) : undefined
-        assert.instanceOf(defect, Error)
+        assert.instanceOf(defect, RangeError)
         assert.deepInclude(defect, { name: "RangeError", message: "boom" })
+        assert.propertyVal(defect, "attempt", 3)
         assert.include(defect.stack, "PoolWorker.ts")
         assert.strictEqual(yield* pool.client.Who(), 1)
       })
@@ -385,6 +387,39 @@ describe("WorkerPool: crashes", () => {
         const call = yield* begin(pool.client.Who())
         yield* TestClock.adjust("1 second")
         assert.strictEqual(yield* Fiber.join(call), 2)
+      })
+    )
+  )
+
+  it.effect("a call that waits for a full channel goes to another worker as soon as the channel has ended", () =>
+    setup({}, ({ children, pool, probe }) =>
+      Effect.gen(function* () {
+        const channel = children.all()[0]?.parentChannel
+        channel?.setFullUnsafe(true)
+        const call = yield* begin(pool.client.Who())
+        const second = yield* begin(pool.client.Wait({ gate: "second" }))
+        yield* probe.open("second")
+        yield* Fiber.join(second)
+        assert.isUndefined(call.pollUnsafe())
+        // Its exit has not been seen yet, and no time passes.
+        channel?.endUnsafe({ _tag: "Closed" })
+        yield* settle
+        assert.strictEqual(yield* Fiber.join(call), 2)
+      })
+    )
+  )
+
+  it.effect("a call that never left for its worker gives its place up at once when its caller goes", () =>
+    setup({ size: 1 }, ({ children, pool, probe }) =>
+      Effect.gen(function* () {
+        const channel = children.all()[0]?.parentChannel
+        channel?.setFullUnsafe(true)
+        const call = yield* begin(pool.client.Wait({ gate: "never" }))
+        yield* Fiber.interrupt(call)
+        assert.deepInclude(yield* pool.info, { running: 0 })
+        channel?.setFullUnsafe(false)
+        assert.strictEqual(yield* pool.client.Who(), 1)
+        assert.deepStrictEqual(probe.begun, [])
       })
     )
   )
@@ -861,6 +896,32 @@ describe("WorkerPool: streams", () => {
         assert.deepInclude(yield* pool.info, { running: 1 })
         yield* TestClock.adjust("5 seconds")
         assert.strictEqual([...(yield* Fiber.join(reader))].length, 200)
+        assert.strictEqual(yield* pool.client.Who(), 1)
+      })
+    )
+  )
+
+  it.effect("lets a stream that goes on take longer than its bound in all", () =>
+    setup({ size: 1, execTimeout: "1 second" }, ({ pool }) =>
+      Effect.gen(function* () {
+        const reader = yield* begin(Stream.runCollect(pool.client.Slow({ items: 5, ms: 900 })))
+        for (let item = 0; item < 5; item++) yield* TestClock.adjust(900)
+        assert.deepStrictEqual([...(yield* Fiber.join(reader))], [1, 2, 3, 4, 5])
+        assert.strictEqual(yield* pool.client.Who(), 1)
+      })
+    )
+  )
+
+  it.effect("gives the worker its time from when the reader has taken what there was", () =>
+    setup({ size: 1, execTimeout: "1 second" }, ({ pool, probe }) =>
+      Effect.gen(function* () {
+        // The reader takes the third item at 2.6 seconds, and the worker is asked for the next from then on.
+        const items = Stream.tap(pool.client.Parts({ items: 3, gate: "last" }), () => Effect.sleep(1300))
+        const reader = yield* begin(Stream.runCollect(items))
+        yield* TestClock.adjust(3400)
+        yield* probe.open("last")
+        yield* TestClock.adjust(5000)
+        assert.deepStrictEqual([...(yield* Fiber.join(reader))], [1, 2, 3, 4])
         assert.strictEqual(yield* pool.client.Who(), 1)
       })
     )

@@ -78,6 +78,20 @@ describe("poolScaling", () => {
     expect(pool.asked()).toEqual(["stop 2"])
   })
 
+  it("removes first the slot with the fewest calls, and of those the last", () => {
+    const pool = drive({ minimum: 3, maximum: 3 })
+    pool.ready(1, 2, 3)
+    for (let i = 0; i < 3; i++) pool.submit()
+    pool.end(1)
+    pool.asked()
+    pool.feed({ _tag: "ResizeAsked", minimum: 2, maximum: 2 })
+    expect(pool.asked()).toEqual(["size 2", "stop 1"])
+    pool.feed({ _tag: "ResizeAsked", minimum: 1, maximum: 1 })
+    pool.end(2)
+    pool.end(3)
+    expect(pool.asked()).toEqual(["size 1", "stop 3"])
+  })
+
   it("counts how long a worker of a fixed pool was idle from the resize that made it elastic", () => {
     const pool = twoReady()
     pool.submit()

@@ -79,7 +79,6 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
     if (job === undefined || worker === undefined) return
     job.member = member
     job.worker = worker
-    if (job.call.streaming) job.movedAt = this.#engine.now()
     worker.submit(job)
   }
 
