@@ -28,12 +28,24 @@ const bufferFor = (text: string): Buffer<ArrayBuffer> =>
     ? (kept.pop() ?? Buffer.allocUnsafeSlow(bufferSize))
     : Buffer.allocUnsafeSlow(Buffer.byteLength(text) + 1)
 
-/** Writes the text and a line's end. As `write` of the stream: false when it takes no more for now. */
-export const writeLine = (output: Writable, text: string): boolean => {
+/**
+ * Writes the text and a line's end. As `write` of the stream: false when it takes no more for now. What is written is put
+ * at the end of `writing`, from whose beginning it is taken when it is done.
+ */
+export const writeLine = (output: Writable, text: string, writing: Array<string | Buffer>): boolean => {
   // Only a socket is known to be done with what it was given when it says so: another stream may pass it on.
-  if (!(output instanceof Socket)) return output.write(`${text}\n`)
+  if (!(output instanceof Socket)) {
+    const line = `${text}\n`
+    writing.push(line)
+    return output.write(line, () => void writing.shift())
+  }
   const buffer = bufferFor(text)
   const length = buffer.write(text)
   buffer[length] = newline
-  return output.write(buffer.subarray(0, length + 1), () => release(buffer))
+  const line = buffer.subarray(0, length + 1)
+  writing.push(line)
+  return output.write(line, () => {
+    writing.shift()
+    release(buffer)
+  })
 }

@@ -49,6 +49,8 @@ class PipeChannel implements Channel, Reading.Reader {
   #ended: ChannelEnd | undefined
   /** Frames of this tick, not yet written. */
   #outgoing = ""
+  /** What was written and is not done: the pipe has not taken it whole, or its callback is yet to come. */
+  readonly #writing: Array<string | Buffer> = []
   #sent = 0
   #flushScheduled = false
   /**
@@ -127,14 +129,28 @@ class PipeChannel implements Channel, Reading.Reader {
     const text = this.#outgoing
     if (text === "" || this.#output.destroyed) return
     this.#outgoing = ""
-    if (!this.#output.write(text)) this.#full = true
+    this.#writing.push(text)
+    if (!this.#output.write(text, this.#onWritten)) this.#full = true
   }
+
+  readonly #onWritten = (): void => void this.#writing.shift()
 
   /** By itself: to gather long frames would only hold up whoever waits for them, and keep all of them in memory. */
   #writeLong(text: string): void {
     this.#flush()
     this.#cameAlone = false
-    if (!this.#output.destroyed && !LineWriter.writeLine(this.#output, text)) this.#full = true
+    if (!this.#output.destroyed && !LineWriter.writeLine(this.#output, text, this.#writing)) this.#full = true
+  }
+
+  readonly unsentUnsafe = ({ untaken, waiting }: Backlog): Buffer => {
+    if (this.#ended !== undefined) return nothing
+    const all = this.#writing.map((chunk) => Buffer.from(chunk))
+    const handedOver = Buffer.concat(all.slice(0, all.length - waiting))
+    return Buffer.concat([
+      handedOver.subarray(Math.max(0, handedOver.length - untaken)),
+      ...all.slice(all.length - waiting),
+      Buffer.from(this.#outgoing)
+    ])
   }
 
   readonly onFrameUnsafe = (receive: Receive): void => {
@@ -292,8 +308,22 @@ class PipeChannel implements Channel, Reading.Reader {
   }
 }
 
+/** What a socket was given and the system has not taken. */
+export interface Backlog {
+  /** Bytes at the end of those that were handed over. */
+  readonly untaken: number
+  /** Writes after these, that were not handed over. */
+  readonly waiting: number
+}
+
+export interface SocketChannel extends Channel {
+  /** Bytes that were sent and have not left. */
+  readonly unsentUnsafe: (backlog: Backlog) => Buffer
+}
+
 /** A channel over a connected socket, which it owns from now on. */
-export const makeUnsafe = (socket: Socket, options: Options = {}): Channel => new PipeChannel(socket, socket, options)
+export const makeUnsafe = (socket: Socket, options: Options = {}): SocketChannel =>
+  new PipeChannel(socket, socket, options)
 
 /** A channel that reads from one stream and writes to another; it owns both from now on. */
 export const ofStreamsUnsafe = (input: Readable, output: Writable, options: Options = {}): Channel =>

@@ -16,6 +16,7 @@ import * as Logger from "effect/Logger"
 import { Socket } from "node:net"
 import * as PipeChannel from "../ipc/PipeChannel.ts"
 import { nodeModule, util } from "./builtins.ts"
+import * as lastWords from "./lastWords.ts"
 import * as spareFrames from "./spareFrames.ts"
 import * as vitals from "./vitals.ts"
 
@@ -125,8 +126,8 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
   // Before the channel's own listeners: at its end some of them exit.
   socket.once("end", orphaned).once("close", orphaned)
   const channel = PipeChannel.makeUnsafe(socket)
-  // Also when user code exits: an answer that was given has left.
-  process.once("exit", channel.flushUnsafe)
+  // Also when user code exits: an answer that was given has left, and it has often just said why.
+  process.once("exit", () => lastWords.write(socket, channel))
   let loading: ReturnType<Load>
   const begin = () => {
     loading = load()
@@ -178,6 +179,4 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
   const early = withInit(channel, boot, spare && assigned)
   if (spare !== undefined) void spare.warm().then(() => channel.sendUnsafe({ t: "warm" }))
   channel.onEndUnsafe(() => process.exit(1))
-  // User code that ends the process has often just said why.
-  process.once("exit", () => channel.closeUnsafe())
 }

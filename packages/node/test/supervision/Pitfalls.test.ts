@@ -115,6 +115,42 @@ describe.concurrent("faults that supervisors on Node have had", () => {
   )
 
   live(
+    "an answer that is larger than the socket's buffer is delivered when user code exits right after it",
+    Effect.gen(function* () {
+      const runtime = yield* WorkerRuntime.make({
+        rpcs: PitfallRpcs,
+        worker: (_key: "at once" | "later") => pitfall,
+        respawn: RespawnPolicy.never
+      })
+      const length = 2_000_000
+      for (const key of ["at once", "later"] as const) {
+        const client = yield* runtime.client(key)
+        const answer = yield* client.AnswerAndExit({ length, later: key === "later" })
+        assert.isTrue(answer === "ü".repeat(length))
+      }
+    })
+  )
+
+  live(
+    "a worker that exits while nobody reads what it has said waits for a moment, and not for ever",
+    Effect.gen(function* () {
+      const spawner = yield* Spawner
+      const ready = Latch.makeUnsafe(false)
+      const child = yield* spawner.spawn(pitfall, { key: "a", incarnation: 1, output: { line: () => {} } })
+      child.channel.onFrameUnsafe(() => ready.openUnsafe())
+      yield* ready.await
+      child.channel.pauseUnsafe()
+      child.channel.sendUnsafe({
+        t: "call",
+        id: 1,
+        method: "AnswerAndExit",
+        payload: { length: 2_000_000, later: true }
+      })
+      assert.deepStrictEqual(yield* child.exit, { code: 0, signal: null })
+    })
+  )
+
+  live(
     "a worker that is not ready in time is gone before its successor starts, and the last one is gone, too",
     Effect.gen(function* () {
       const living: Array<ReadonlyArray<number>> = []

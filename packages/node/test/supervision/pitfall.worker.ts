@@ -9,5 +9,18 @@ export default Worker.serve(PitfallRpcs, {
     Effect.andThen(
       Effect.sleep("500 millis"),
       Effect.sync(() => url() ?? null)
+    ),
+  AnswerAndExit: ({ later, length }) =>
+    // So that the answer is not the only one that waits for the pipe.
+    Effect.log("l".repeat(length)).pipe(
+      Effect.andThen(Effect.log("m".repeat(length))),
+      Effect.andThen(
+        Effect.sync(() => {
+          const exit = () => process.exit(0)
+          if (later) setImmediate(() => setImmediate(exit))
+          else queueMicrotask(exit)
+          return "ü".repeat(length)
+        })
+      )
     )
 })
