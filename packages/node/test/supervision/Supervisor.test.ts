@@ -260,6 +260,7 @@ describe("ContainerWorker, against a stand-in engine", () => {
       const lines = yield* listening
       const blueprint = ContainerWorker.make({
         image: "any",
+        command: ["sh", "-c", 'echo "$NERVE_RESUME_ID $NERVE_PREV_EXIT"; exec sleep 600'],
         engine,
         engineEnv: { ENGINE_STATE: state },
         output: lines.output

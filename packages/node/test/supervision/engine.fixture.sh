@@ -1,12 +1,14 @@
 #!/bin/sh
-# A stand-in for a container engine: `run` goes on until it is killed, and keeps a file per container;
-# the other commands act on the process that the file names.
+# A stand-in for a container engine: `run` runs the command after the image `any`, in a session of its own,
+# and keeps a file per container; the other commands act on the process that the file names.
 name_after() { while [ $# -gt 0 ]; do [ "$1" = --name ] && { echo "$2"; return; }; shift; done; }
 for last; do :; done
 case $1 in
   run)
     name=$(name_after "$@")
-    setsid sh -c 'echo "$NERVE_RESUME_ID $NERVE_PREV_EXIT"; exec sleep 600' & echo $! > "$ENGINE_STATE/$name"
+    while [ "$1" != any ]; do shift; done
+    shift
+    setsid "$@" & echo $! > "$ENGINE_STATE/$name"
     trap 'kill -TERM $!' TERM
     wait $!; code=$?
     rm -f "$ENGINE_STATE/$name"

@@ -1,10 +1,12 @@
 /**
  * A worker that is a container (L1), run in the foreground by Docker's command line or one that takes the
- * same arguments, such as Podman's. Its exit is the container's.
+ * same arguments, such as Podman's. Its exit is the container's: the code, or the signal that killed it.
  *
  * The process at hand is only the engine's client: signals to it stop the container politely (the client
  * passes SIGTERM on), but force, suspension and resumption go through the engine, by the container's name.
  */
+import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
+import type { Ending } from "@nerve/core/supervision/LifecycleState"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { logOutput, type Output, spawnedLife } from "./internal/spawnedLife.ts"
@@ -103,6 +105,7 @@ export const make = (options: Options): Blueprint<Spawner> => {
         return yield* spawnedLife(port, {
           spec: WorkerSpec.command(engine, runArguments(options, handover), { env }),
           output: options.output ?? logOutput,
+          ending: (exit, lastWords) => endingOf(engine, exit, lastWords),
           controls: (child) => ({
             // Without an engine that answers, the client at least goes.
             kill: Effect.andThen(ask("kill"), child.kill("SIGKILL")),
@@ -115,6 +118,33 @@ export const make = (options: Options): Blueprint<Spawner> => {
       })
   }
 }
+
+/**
+ * The client exits as the container did, and tells by which signal that was killed as a shell would: by 128
+ * and its number. By 125, 126 and 127 it tells that nothing was run, with the reason as its last words.
+ */
+export const endingOf = (engine: string, { code }: WorkerExit, lastWords: string): Partial<Ending> => {
+  if (code === null) return {}
+  const killedBy = signals.get(code - 128)
+  if (killedBy !== undefined) return { code: null, signal: killedBy }
+  const couldNotRun = code >= 125 && code <= 127 && lastWords !== ""
+  return couldNotRun ? { code, error: `${engine} run: ${lastWords}` } : { code }
+}
+
+/** Those that end a process, by their numbers on Linux, which containers run on. */
+const signals: ReadonlyMap<number, string> = new Map([
+  [1, "SIGHUP"],
+  [2, "SIGINT"],
+  [3, "SIGQUIT"],
+  [4, "SIGILL"],
+  [6, "SIGABRT"],
+  [7, "SIGBUS"],
+  [8, "SIGFPE"],
+  [9, "SIGKILL"],
+  [11, "SIGSEGV"],
+  [13, "SIGPIPE"],
+  [15, "SIGTERM"]
+])
 
 /** Runs one command of the engine to its end. Null, or why it failed. */
 const runEngine = (

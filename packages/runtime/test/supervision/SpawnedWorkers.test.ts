@@ -279,6 +279,19 @@ describe("ContainerWorker", () => {
     )
   })
 
+  it("tells by what signal a container was killed, and why one could not be run", () => {
+    const ending = (code: number | null, signal: string | null = null, lastWords = "") =>
+      ContainerWorker.endingOf("docker", { code, signal }, lastWords)
+    assert.deepStrictEqual(ending(137), { code: null, signal: "SIGKILL" })
+    assert.deepStrictEqual(ending(139), { code: null, signal: "SIGSEGV" })
+    assert.deepStrictEqual(ending(3, null, "no luck"), { code: 3 })
+    // No signal of this number ends a process.
+    assert.deepStrictEqual(ending(128 + 17), { code: 145 })
+    assert.deepStrictEqual(ending(125, null, "no such image"), { code: 125, error: "docker run: no such image" })
+    assert.deepStrictEqual(ending(127), { code: 127 })
+    assert.deepStrictEqual(ending(null, "SIGKILL"), {})
+  })
+
   /** An engine whose `run` goes on until it is killed, and whose other commands succeed at once. */
   const engine = (spec: WorkerSpec): FakeSpawner.Program =>
     spec._tag === "Command" && spec.args[0] === "run" ? Effect.never : Effect.void

@@ -21,8 +21,12 @@ export const count = (draft: Draft, now: number): void => {
 /** Its timer has run. */
 export const elapsed = (draft: Draft, now: number): void => {
   const { breaker, trial } = draft.machine
-  if (breaker._tag === "Open") draft.set({ breaker: CircuitBreaker.elapsed(breaker, now) })
-  else if (breaker._tag === "HalfOpen" && trial !== null)
+  if (breaker._tag === "Open") {
+    const next = CircuitBreaker.elapsed(breaker, now)
+    draft.set({ breaker: next })
+    // A timer may run out a little before its time; nobody else would wake an open breaker.
+    if (next._tag === "Open") draft.act({ _tag: "StartBreakerTimer", afterMs: next.until - now })
+  } else if (breaker._tag === "HalfOpen" && trial !== null)
     draft.set({ breaker: CircuitBreaker.passed(breaker), trial: null })
   release(draft)
 }

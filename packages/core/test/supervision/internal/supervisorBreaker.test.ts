@@ -20,6 +20,14 @@ describe("supervisorBreaker", () => {
     expect(world.machine.breaker._tag).toBe("Closed")
   })
 
+  it("breaker: a timer that runs out before its time is started again for the rest", () => {
+    const world = running({ breaker })
+    world.exits("a", failed).exits("b", failed).respawns().respawns().take()
+    expect(world.elapsed(9999).take()).toEqual(["StartBreakerTimer"])
+    expect(world.machine.breaker._tag).toBe("Open")
+    expect(world.elapsed(1).take()).toEqual(["Spawn a"])
+  })
+
   it("breaker: a trial that crashes opens it again; a reset closes it at once", () => {
     const world = running({ breaker })
     world.exits("a", failed).exits("b", failed).respawns().respawns().elapsed(10_000)

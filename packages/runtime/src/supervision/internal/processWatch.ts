@@ -13,6 +13,7 @@ import type { ChannelEnd } from "../../ipc/Channel.ts"
 import type { Port } from "../Lifecycle.ts"
 import type { Child } from "../Spawner.ts"
 import * as memoryWatch from "./memoryWatch.ts"
+import * as monotonic from "./monotonic.ts"
 import * as pulse from "./pulse.ts"
 import * as readyTimeout from "./readyTimeout.ts"
 
@@ -34,8 +35,7 @@ export const make = Effect.fnUntraced(function* (
   child: Child,
   settings: Settings
 ): Effect.fn.Return<() => string | null, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = monotonic.of(yield* Clock.Clock)
   const greeting = Latch.makeUnsafe(false)
   const doomed = Latch.makeUnsafe(false)
   let failure: string | null = null

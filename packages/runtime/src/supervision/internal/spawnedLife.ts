@@ -2,6 +2,7 @@
  * The life of a worker that is a process, whatever its command line: spawned through the `Spawner` port,
  * steered by signals to its process group, its output handed on line by line.
  */
+import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type { Ending } from "@nerve/core/supervision/LifecycleState"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -37,6 +38,8 @@ export interface Options {
   readonly watch?: processWatch.Settings
   /** What is not done by signal to the process group. */
   readonly controls?: (child: Child) => Controls
+  /** What its exit and the last line of its stderr mean, where that is not what they say. */
+  readonly ending?: (exit: WorkerExit, lastWords: string) => Partial<Ending>
   /** Run when it has ended by a signal. */
   readonly afterSignal?: Effect.Effect<void, never, Spawner>
 }
@@ -47,11 +50,17 @@ export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending,
     const { id, incarnation } = port.handover
     const spawner = yield* Spawner
     const lines = yield* outputLines(options.output)
+    let lastWords = ""
     const spawned = yield* Effect.result(
       spawner.spawn(options.spec, {
         key: id,
         incarnation,
-        output: { line: (stream, line) => lines.offer({ id, incarnation, stream, line }) }
+        output: {
+          line: (stream, line) => {
+            if (stream === "stderr") lastWords = line
+            lines.offer({ id, incarnation, stream, line })
+          }
+        }
       })
     )
     if (spawned._tag === "Failure") {
@@ -65,7 +74,7 @@ export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending,
     const exit = yield* child.exit
     if (exit.signal !== null && options.afterSignal !== undefined) yield* options.afterSignal
     yield* lines.flush
-    return { ...exit, error: failure() }
+    return { ...exit, error: failure(), ...options.ending?.(exit, lastWords) }
   })
 
 const outputLines = Effect.fnUntraced(function* (output: Output) {
