@@ -1,7 +1,7 @@
 /**
  * The whole bench, one after the other: calls beside plain fork and the pools that people use (on one core, and
  * nerve's and fork's again where the kernel places them), starts with spares, pools, workers in this process, the
- * log. Takes about four minutes on a quiet machine.
+ * log. Takes four to five minutes on a quiet machine.
  *
  * `pnpm bench [--json] [--rounds N]`. With `--json`, standard output holds one JSON object per line and nothing else.
  */
@@ -12,8 +12,8 @@ const hasTaskset = spawnSync("taskset", ["--version"], { stdio: "ignore" }).stat
 const oneCore = hasTaskset ? ["--one-core"] : []
 
 const parts: ReadonlyArray<readonly [file: string, ...args: Array<string>]> = [
-  ["workers.ts", ...oneCore, "--rounds", "5"],
-  ...(hasTaskset ? ([["workers.ts", "--no-peers", "--rounds", "5"]] as const) : []),
+  ["workers.ts", ...oneCore, "--rounds", "13"],
+  ...(hasTaskset ? ([["workers.ts", "--no-peers", "--rounds", "13"]] as const) : []),
   ["spares.ts"],
   ["pools.ts", ...oneCore, "--rounds", "9"],
   ["inprocess.ts"],

@@ -2,7 +2,8 @@
  * Bench: calls to a supervised, typed worker, against plain `fork` with JSON messages and against the
  * pools that people use today, on the same work. All take turns in one run. Values are medians over
  * the rounds; a ratio is the median of the rounds' own ratios to plain fork, so that a machine that is
- * busy for a while does not decide it.
+ * busy for a while does not decide it. Peers take part in every third round only: their ratios are far
+ * from any aim, and the time goes to those that are close.
  *
  * `node scripts/bench/workers.ts [--json] [--rounds N] [--no-peers] [--one-core]`
  *
@@ -20,7 +21,7 @@ import { onOneCore } from "./oneCore.ts"
 const { values: options } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "9" },
+    rounds: { type: "string", default: "15" },
     "no-peers": { type: "boolean", default: false },
     "one-core": { type: "boolean", default: false },
     pinned: { type: "boolean", default: false }
@@ -30,9 +31,8 @@ const { values: options } = parseArgs({
 if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
 
 const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
-const contenders: ReadonlyArray<Contender> = options["no-peers"]
-  ? [fork, nerve, bundled]
-  : [fork, nerve, bundled, ...peers]
+const compared: ReadonlyArray<Contender> = [fork, nerve, bundled]
+const contenders = options["no-peers"] ? compared : [...compared, ...peers]
 
 /** With id and framing about 100 bytes on the wire, either way. */
 const small: Message = { text: "x".repeat(70) }
@@ -171,42 +171,46 @@ interface Row {
 
 const label = ({ mode, name }: Contender): string => (mode === "thread" ? `${name} (threads)` : name)
 
-const rowsOf = (
-  work: string,
-  unit: string,
-  measured: ReadonlyMap<Contender, ReadonlyArray<number>>
-): ReadonlyArray<Row> => {
-  const base = measured.get(fork) ?? []
+const rowsOf = (work: string, unit: string, measured: ReadonlyMap<Contender, Measured>): ReadonlyArray<Row> => {
+  const base = measured.get(fork)
   return [...measured].map(([contender, values]) => ({
     work,
     contender: label(contender),
     placement: options["one-core"] ? "one-core" : "free",
-    value: median(values),
+    value: median([...values.values()]),
     unit,
-    ratio: median(values.map((value, i) => value / (base[i] ?? Number.NaN)))
+    ratio: median([...values].map(([round, value]) => value / (base?.get(round) ?? Number.NaN)))
   }))
 }
 
 /** Rounds that do not count. On a busy core one is too few for what is hot to be compiled. */
 const warmUps = 2
 
-/** Each round runs all contenders, and whoever goes first changes from round to round. */
-const inTurn = async (measure: (contender: Contender) => Promise<number | undefined> | undefined) => {
-  const measured = new Map<Contender, Array<number>>()
+/** Rounds from one in which the peers take part to the next. */
+const peersEvery = 3
+
+/** Whoever goes first changes from round to round, and who goes before whom. */
+const orderOf = (round: number): ReadonlyArray<Contender> => {
+  const taking = round < 0 || round % peersEvery === 0 ? contenders : compared
+  const first = (round + warmUps) % taking.length
+  const order = [...taking.slice(first), ...taking.slice(0, first)]
+  return round % 2 === 0 ? order : order.toReversed()
+}
+
+/** By round. */
+type Measured = ReadonlyMap<number, number>
+
+const inTurn = async (
+  measure: (contender: Contender) => Promise<number | undefined> | undefined
+): Promise<ReadonlyMap<Contender, Measured>> => {
+  const measured = new Map<Contender, Map<number, number>>(contenders.map((one) => [one, new Map()]))
   for (let round = -warmUps; round < rounds; round++) {
-    const order = contenders.map((_, i) => contenders[(i + round + warmUps * contenders.length) % contenders.length])
-    for (const contender of order) {
-      const value = contender === undefined ? undefined : await measure(contender)
-      if (contender === undefined || value === undefined || round < 0) continue
-      measured.set(contender, [...(measured.get(contender) ?? []), value])
+    for (const contender of orderOf(round)) {
+      const value = await measure(contender)
+      if (value !== undefined && round >= 0) measured.get(contender)?.set(round, value)
     }
   }
-  return new Map(
-    contenders.flatMap((contender) => {
-      const values = measured.get(contender)
-      return values === undefined ? [] : [[contender, values] as const]
-    })
-  )
+  return new Map([...measured].filter(([, values]) => values.size > 0))
 }
 
 const print = (row: Row): void => {
