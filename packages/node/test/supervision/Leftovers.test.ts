@@ -1,8 +1,10 @@
 /** The sweep at start (L6): who is ended, and above all who is not. Real processes at the end. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Leftovers from "@nerve/node/supervision/Leftovers"
+import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as ProcessTable from "@nerve/node/supervision/ProcessTable"
 import * as Warden from "@nerve/node/supervision/Warden"
+import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect, Logger } from "effect"
 import * as fc from "fast-check"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -217,4 +219,32 @@ describe("the sweep", () => {
         ).pipe(Effect.andThen(Effect.sync(() => assert.isFalse(existsSync(file)))))
       )
     ))
+
+  it("is done by a NodeSpawner before it starts anything, and records its warden and its workers while they live", () =>
+    setup(async (file, run) => {
+      const left = run()
+      write(file, "m", [{ pid: left.pid ?? 0, started: await startedOf(left.pid ?? 0) }])
+      const pids = (): ReadonlyArray<number> =>
+        JSON.parse(readFileSync(file, "utf8")).processes.map((one: { pid: number }) => one.pid)
+      const ended = once(left, "exit")
+      await Effect.runPromise(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const spawner = yield* NodeSpawner.make({ leftovers: file })
+            assert.deepStrictEqual(yield* Effect.promise(() => ended), [null, "SIGKILL"])
+            const warden = pids()
+            assert.lengthOf(warden, 1)
+            const context = { key: "a", incarnation: 1, output: { line: () => {} } }
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                const child = yield* spawner.spawn(WorkerSpec.command("sleep", ["1000"]), context)
+                assert.deepStrictEqual(pids(), [...warden, child.pid])
+              })
+            )
+            assert.deepStrictEqual(pids(), warden)
+          })
+        )
+      )
+      assert.isFalse(existsSync(file))
+    }))
 })

@@ -153,4 +153,23 @@ describe("Warden", () => {
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))]))
     )
   })
+
+  it.live("whom it was told to be gone it leaves alone: the pid may be another's by then", () => {
+    const stranger = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
+    const guarded = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
+    const [strange = 0, own = 0] = [stranger.pid, guarded.pid]
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const warden = yield* Warden.make("m")
+        warden.guardUnsafe(strange)
+        warden.guardUnsafe(own)
+        warden.releaseUnsafe(strange)
+      })
+    ).pipe(
+      // The warden has ended by now: it has killed whom it was to kill.
+      Effect.andThen(awaitGone(own, "whom it guards")),
+      Effect.andThen(Effect.sync(() => assert.isTrue(alive(strange)))),
+      Effect.ensuring(Effect.sync(() => [stranger, guarded].map((child) => child.kill("SIGKILL"))))
+    )
+  })
 })

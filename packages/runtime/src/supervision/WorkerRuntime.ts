@@ -76,7 +76,7 @@ export interface Options<K extends string, Rpcs extends Rpc.Any> extends memoryW
   readonly onEvent?: ((event: WorkerEvent<K>) => Effect.Effect<void>) | undefined
   /**
    * Told of each line of output as it is read, before any answer that the worker sent after it. From
-   * outside any fiber: it must neither wait nor throw. `onEvent` is told of it too, in its turn.
+   * outside any fiber: it must not wait. What it throws is logged. `onEvent` is told of it too, in its turn.
    */
   readonly onOutputUnsafe?: ((event: Extract<WorkerEvent<K>, { readonly _tag: "WorkerOutput" }>) => void) | undefined
 }
@@ -168,6 +168,15 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           )
     )
 
+  /** It is called from within the reading of a worker, which a fault of the user's must not end. */
+  const printed = (event: Extract<WorkerEvent<K>, { readonly _tag: "WorkerOutput" }>) => {
+    try {
+      options.onOutputUnsafe?.(event)
+    } catch (error) {
+      Effect.runForkWith(context)(Effect.logError("onOutputUnsafe of a WorkerRuntime threw", error))
+    }
+  }
+
   const pump = yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(outputs.take, emit))))
   yield* Effect.forkScoped(outputs.watch)
   yield* Effect.forkScoped(
@@ -210,7 +219,7 @@ export const make = Effect.fnUntraced(function* <K extends string, Rpcs extends 
           metrics,
           emit,
           emitUnsafe: (event, source) => {
-            if (event._tag === "WorkerOutput") options.onOutputUnsafe?.(event)
+            if (event._tag === "WorkerOutput") printed(event)
             outputs.offerUnsafe(event, source)
           },
           changed: () => {

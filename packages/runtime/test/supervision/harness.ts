@@ -1,12 +1,13 @@
 /** A runtime over fake children, and what tests of it look at. */
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import type * as StopPolicy from "@nerve/core/supervision/StopPolicy"
+import * as Spawner from "@nerve/runtime/supervision/Spawner"
 import type { WorkerError } from "@nerve/runtime/supervision/WorkerError"
 import type { WorkerEvent } from "@nerve/runtime/supervision/WorkerEvent"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { EchoRpcs, makeProbe, type Probe, program } from "./EchoWorker.ts"
 
@@ -25,6 +26,9 @@ export interface Setup {
   readonly worker?: (key: Key) => WorkerSpec.WorkerSpec
   /** Does what a test wants done at each event, after it was noted. */
   readonly onEvent?: (event: WorkerEvent<Key>) => Effect.Effect<void>
+  /** What the runtime takes for the Spawner, made of the fake one. */
+  readonly spawner?: (fake: Spawner.Spawner["Service"]) => Spawner.Spawner["Service"]
+  readonly onOutputUnsafe?: WorkerRuntime.Options<Key, never>["onOutputUnsafe"]
   /** Runs instead of the echo worker. */
   readonly program?: (info: FakeSpawner.SpawnInfo, probe: Probe) => FakeSpawner.Program
 }
@@ -53,6 +57,7 @@ export const setup = (options: Setup, body: (test: Harness) => Effect.Effect<voi
         memoryLimit: options.memoryLimit,
         memoryHardLimit: options.memoryHardLimit,
         rssEvery: "1 second",
+        onOutputUnsafe: options.onOutputUnsafe,
         onEvent: (event) =>
           Effect.suspend(() => {
             events.push(event)
@@ -62,7 +67,14 @@ export const setup = (options: Setup, body: (test: Harness) => Effect.Effect<voi
       const children = yield* FakeSpawner.FakeChildren
       yield* body({ runtime, children, probe, events })
     })
-  ).pipe(Effect.provide(FakeSpawner.layer((_spec, info) => options.program?.(info, probe) ?? program(probe))))
+  ).pipe(
+    Effect.provide(
+      Layer.provideMerge(
+        Layer.effect(Spawner.Spawner, Effect.map(Spawner.Spawner, options.spawner ?? ((fake) => fake))),
+        FakeSpawner.layer((_spec, info) => options.program?.(info, probe) ?? program(probe))
+      )
+    )
+  )
 }
 
 /** Lets everything that can happen without time passing happen. */
