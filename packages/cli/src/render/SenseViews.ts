@@ -46,16 +46,6 @@ export const counts = (items: ReadonlyArray<SenseView>, { now, style }: Look): s
     style
   )
 
-const at = (time: number | null, now: number): string => (time === null ? "-" : moment(time, now))
-
-/** How far off, to the second, so that the columns stand still. */
-const off = (milliseconds: number | null): string =>
-  milliseconds === null ? "-" : span(Math.max(0, Math.round(milliseconds / 1_000)) * 1_000)
-
-/** Those that come next first, then those that only a trigger starts. */
-const byNext = (left: SenseView, right: SenseView): number =>
-  (left.nextAt ?? Number.MAX_VALUE) - (right.nextAt ?? Number.MAX_VALUE)
-
 /** By when they compute, as `systemctl list-timers` has it. */
 export const timers = (items: ReadonlyArray<SenseView>, { now, style }: Look): string =>
   withProblems(
@@ -73,6 +63,40 @@ export const timers = (items: ReadonlyArray<SenseView>, { now, style }: Look): s
     items,
     style
   )
+
+const at = (time: number | null, now: number): string => (time === null ? "-" : moment(time, now))
+
+/** How far off, to the second, so that the columns stand still. */
+const off = (milliseconds: number | null): string =>
+  milliseconds === null ? "-" : span(Math.max(0, Math.round(milliseconds / 1_000)) * 1_000)
+
+/** Those that come next first, then those that only a trigger starts. */
+const byNext = (left: SenseView, right: SenseView): number =>
+  (left.nextAt ?? Number.MAX_VALUE) - (right.nextAt ?? Number.MAX_VALUE)
+
+/** Newest first, each with what its compute logged beneath. */
+export const ticks = (items: ReadonlyArray<Tick>, { now, style }: Look): string => {
+  const [heading = "", ...rows] = Table.render<Tick>(
+    [
+      { title: "DUE", value: (tick) => moment(tick.dueAt, now) },
+      { title: "CAUSE", value: (tick) => tick.cause },
+      { title: "OUTCOME", value: (tick) => tinted(style, outcomeTones, tick.outcome) },
+      {
+        title: "LATE",
+        value: (tick) => (tick.startedAt === null ? "-" : brief(tick.startedAt - tick.dueAt)),
+        align: "right"
+      },
+      { title: "TOOK", value: (tick) => (tick.durationMs === null ? "-" : brief(tick.durationMs)), align: "right" },
+      { title: "WHAT", value: what }
+    ],
+    items,
+    style
+  ).split("\n")
+  return [
+    heading,
+    ...rows.flatMap((row, index) => [row, ...(items[index] === undefined ? [] : linesOf(items[index], style))])
+  ].join("\n")
+}
 
 const outcomeTones: Tones<TickOutcome> = {
   signal: "green",
@@ -106,28 +130,4 @@ const linesOf = ({ lines, linesLeftOut }: Tick, style: Style): ReadonlyArray<str
   return [...lines.slice(0, shownLines).map(line), ...(more > 0 ? [`${count(more, "more line")}`] : [])].map((text) =>
     style.dim(`    ${text}`)
   )
-}
-
-/** Newest first, each with what its compute logged beneath. */
-export const ticks = (items: ReadonlyArray<Tick>, { now, style }: Look): string => {
-  const [heading = "", ...rows] = Table.render<Tick>(
-    [
-      { title: "DUE", value: (tick) => moment(tick.dueAt, now) },
-      { title: "CAUSE", value: (tick) => tick.cause },
-      { title: "OUTCOME", value: (tick) => tinted(style, outcomeTones, tick.outcome) },
-      {
-        title: "LATE",
-        value: (tick) => (tick.startedAt === null ? "-" : brief(tick.startedAt - tick.dueAt)),
-        align: "right"
-      },
-      { title: "TOOK", value: (tick) => (tick.durationMs === null ? "-" : brief(tick.durationMs)), align: "right" },
-      { title: "WHAT", value: what }
-    ],
-    items,
-    style
-  ).split("\n")
-  return [
-    heading,
-    ...rows.flatMap((row, index) => [row, ...(items[index] === undefined ? [] : linesOf(items[index], style))])
-  ].join("\n")
 }

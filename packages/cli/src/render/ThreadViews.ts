@@ -10,6 +10,48 @@ import * as Table from "./Table.ts"
 import { count, oneLine, safe } from "./Text.ts"
 import { relative, span } from "./Time.ts"
 
+/** One line each. */
+export const list = (items: ReadonlyArray<WorkflowRun>, { now, style }: Look): string =>
+  Table.render<WorkflowRun>(
+    [
+      { title: "THREAD", value: (run) => run.threadId },
+      { title: "WORKFLOW", value: (run) => run.workflow },
+      { title: "STATUS", value: (run) => runState(style, run) },
+      { title: "EXIT", value: (run) => (run.exitCode === null ? "-" : String(run.exitCode)), align: "right" },
+      { title: "ROUNDS", value: (run) => String(run.rounds), align: "right" },
+      { title: "CREATED", value: (run) => relative(run.createdAt, now) },
+      { title: "TOOK", value: (run) => took(run, now), align: "right" },
+      { title: "PROMPT", value: (run) => oneLine(run.prompt, 40) }
+    ],
+    items,
+    style
+  )
+
+/** A thread as a page: what is known of the run, then every round in full. */
+export const page = ({ messages, run }: ThreadDetail, { now, style }: Look): string =>
+  [
+    `${style.bold(run.threadId)}  ${run.workflow}  ${runState(style, run)}${
+      run.exitCode === null ? "" : ` (exit code ${run.exitCode})`
+    }`,
+    ...(run.reason === "" ? [] : [safe(run.reason)]),
+    ...(run.paused === null ? [] : [`paused (${run.paused.by}): ${safe(run.paused.reason)}`]),
+    ...(run.wait === null ? [] : [`waits: ${waitText(run.wait.wait)}`]),
+    [
+      `created ${relative(run.createdAt, now)}`,
+      `took ${took(run, now)}`,
+      `${count(run.rounds, "round")} of at most ${run.maxRounds}`,
+      ...(run.crashes === 0 ? [] : [`its worker died ${run.crashes === 1 ? "once" : `${run.crashes} times`}`]),
+      ...(run.dryRun ? ["dry run"] : [])
+    ].join(", "),
+    ...spent(messages),
+    "",
+    ...safe(run.prompt)
+      .trimEnd()
+      .split("\n")
+      .map((line) => `> ${line}`),
+    ...messages.flatMap((message) => round(message, style))
+  ].join("\n")
+
 const statusTones: Tones<RunStatus> = {
   completed: "green",
   failed: "red",
@@ -27,23 +69,6 @@ const runState = (style: Style, run: WorkflowRun): string =>
 
 const took = (run: WorkflowRun, now: number): string =>
   run.startedAt === null ? "-" : span((run.endedAt ?? now) - run.startedAt)
-
-/** One line each. */
-export const list = (items: ReadonlyArray<WorkflowRun>, { now, style }: Look): string =>
-  Table.render<WorkflowRun>(
-    [
-      { title: "THREAD", value: (run) => run.threadId },
-      { title: "WORKFLOW", value: (run) => run.workflow },
-      { title: "STATUS", value: (run) => runState(style, run) },
-      { title: "EXIT", value: (run) => (run.exitCode === null ? "-" : String(run.exitCode)), align: "right" },
-      { title: "ROUNDS", value: (run) => String(run.rounds), align: "right" },
-      { title: "CREATED", value: (run) => relative(run.createdAt, now) },
-      { title: "TOOK", value: (run) => took(run, now), align: "right" },
-      { title: "PROMPT", value: (run) => oneLine(run.prompt, 40) }
-    ],
-    items,
-    style
-  )
 
 /** Nothing worth a line. */
 const isEmpty = (meta: ThreadMessage["meta"]): boolean =>
@@ -92,28 +117,3 @@ const waitText = (wait: Wait): string => {
       return `for a thread of ${safe(wait.workflow)}`
   }
 }
-
-/** A thread as a page: what is known of the run, then every round in full. */
-export const page = ({ messages, run }: ThreadDetail, { now, style }: Look): string =>
-  [
-    `${style.bold(run.threadId)}  ${run.workflow}  ${runState(style, run)}${
-      run.exitCode === null ? "" : ` (exit code ${run.exitCode})`
-    }`,
-    ...(run.reason === "" ? [] : [safe(run.reason)]),
-    ...(run.paused === null ? [] : [`paused (${run.paused.by}): ${safe(run.paused.reason)}`]),
-    ...(run.wait === null ? [] : [`waits: ${waitText(run.wait.wait)}`]),
-    [
-      `created ${relative(run.createdAt, now)}`,
-      `took ${took(run, now)}`,
-      `${count(run.rounds, "round")} of at most ${run.maxRounds}`,
-      ...(run.crashes === 0 ? [] : [`its worker died ${run.crashes === 1 ? "once" : `${run.crashes} times`}`]),
-      ...(run.dryRun ? ["dry run"] : [])
-    ].join(", "),
-    ...spent(messages),
-    "",
-    ...safe(run.prompt)
-      .trimEnd()
-      .split("\n")
-      .map((line) => `> ${line}`),
-    ...messages.flatMap((message) => round(message, style))
-  ].join("\n")

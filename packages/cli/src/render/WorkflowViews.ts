@@ -7,6 +7,7 @@ import { withProblems } from "./Problems.ts"
 import * as Table from "./Table.ts"
 import { safe } from "./Text.ts"
 
+/** One line each; beneath them what is wrong, then who is paused. */
 export const list = (items: ReadonlyArray<WorkflowView>, { style }: Look): string =>
   withProblems(
     Table.render<WorkflowView>(
