@@ -148,14 +148,19 @@ export const sweep = Effect.fn("Leftovers.sweep")(function* (file: string, list:
     yield* Effect.logError(`some of these have not gone within ${sweepBound}: ${describe(yield* look(record, list))}`)
 })
 
-/** Written whole or not at all. One that cannot be written costs the next start its sweep, and nothing else. */
-const write = (file: string, record: Record): void => {
+/**
+ * Written whole or not at all. One that cannot be written costs the next start its sweep, and nothing else: gives why,
+ * null when it is written.
+ */
+const write = (file: string, record: Record): string | null => {
   const temporary = `${file}.${process.pid}`
   try {
     writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
     renameSync(temporary, file)
-  } catch {
+    return null
+  } catch (error) {
     rmSync(temporary, { force: true })
+    return error instanceof Error ? error.message : String(error)
   }
 }
 
@@ -169,8 +174,10 @@ class Keeper implements Roll {
   constructor(file: string, record: Omit<Record, "processes">) {
     this.#file = file
     this.#record = record
-    this.#write()
   }
+
+  /** Writes that nothing lives yet; gives why that cannot be, else null. */
+  readonly begin = (): string | null => this.#write()
 
   readonly add = (pid: number): void => {
     this.#asked.add(pid)
@@ -186,9 +193,9 @@ class Keeper implements Roll {
     if (this.#processes.delete(pid)) this.#write()
   }
 
-  #write(): void {
+  #write(): string | null {
     const processes = Array.from(this.#processes, ([pid, started]) => ({ pid, started }))
-    write(this.#file, { ...this.#record, processes })
+    return write(this.#file, { ...this.#record, processes })
   }
 }
 
@@ -218,8 +225,13 @@ export const keep = Effect.fnUntraced(function* (
     return nobody
   }
   const owner = { pid: process.pid, started: yield* startOf(process.pid) }
-  return yield* Effect.acquireRelease(
-    Effect.sync(() => new Keeper(file, { v: 1, boot: ProcessTable.boot(), marker, owner })),
-    () => Effect.sync(() => rmSync(file, { force: true }))
+  const keeper = new Keeper(file, { v: 1, boot: ProcessTable.boot(), marker, owner })
+  const why = yield* Effect.acquireRelease(Effect.sync(keeper.begin), () =>
+    Effect.sync(() => rmSync(file, { force: true }))
   )
+  // It may become writable: the folder may be made, the disk may get room.
+  if (why !== null) {
+    yield* Effect.logWarning(`${file} cannot be written: what this process leaves will not be found: ${why}`)
+  }
+  return keeper
 })

@@ -173,6 +173,15 @@ describe("the sweep", () => {
       assert.strictEqual(readFileSync(file, "utf8"), before)
     }))
 
+  it("says at the start when the record cannot be written, and goes on", async () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    const file = join(tmpdir(), "nerve-no-such-folder", "processes.json")
+    const keep = Effect.map(Leftovers.keep(file, "marker"), (roll) => roll.remove(1))
+    await Effect.runPromise(Effect.scoped(keep).pipe(Effect.provide(Logger.layer([logger]))))
+    assert.match(lines.join(), /processes\.json cannot be written: what this process leaves will not be found: ENOENT/)
+  })
+
   it("where processes cannot be seen nobody is ended, nothing recorded, and the start goes on", () =>
     setup(async (file, run) => {
       const child = run()
