@@ -15,6 +15,7 @@ const modules = {
   missing: 'import "./nowhere.ts"',
   throws: 'throw new TypeError("at import")',
   syntax: "export default {",
+  ends: 'import { Effect } from "effect"; export default Effect.void',
   init: `import * as Worker from "@nerve/runtime/ipc/Worker"
     import { Schema } from "effect"
     export default Worker.init(Schema.Struct({ port: Schema.Int }))`
@@ -61,7 +62,7 @@ describe("a worker's module", () => {
           for (const line of stderrTail.split("\n")) assert.isBelow(line.length, 300, name)
           return error.message
         })
-      const [number, missing, throws, syntax, init] = yield* Effect.forEach(Object.keys(modules), said, {
+      const [number, missing, throws, syntax, ends, init] = yield* Effect.forEach(Object.keys(modules), said, {
         concurrency: "unbounded"
       })
       assert.match(number ?? "", /number\.ts: the default export must be an Effect/)
@@ -69,6 +70,7 @@ describe("a worker's module", () => {
       assert.match(throws ?? "", /TypeError: at import/)
       assert.match(syntax ?? "", /SyntaxError/)
       assert.include((yield* runtime.info("syntax")).stderrTail, "syntax.ts:1")
+      assert.match(ends ?? "", /: exit code 0 before it was ready$/)
       assert.match(init ?? "", /the init of worker init does not fit its Schema: .*\["port"\]/)
     }).pipe(Effect.scoped, Effect.provide(NodeSpawner.layer()))
   )

@@ -368,6 +368,12 @@ export const make = Effect.fnUntraced(function* <K>(
     return yield* child.exit
   }, Effect.scoped)
 
+  /** One that ends in order before it is ready has not served: a module that does not, a command of another kind. */
+  const endedBy = (exit: WorkerExit): string =>
+    exit.code === 0 && machine.state._tag === "Starting"
+      ? `${format(exit)} before it was ready`
+      : explain(exit, stderrTail)
+
   /**
    * Reports the exit only when the scope has closed: by then the whole process group was killed. A
    * defect counts as well (the function that names the worker is the user's): whatever happens, an
@@ -378,7 +384,7 @@ export const make = Effect.fnUntraced(function* <K>(
     const now = monotonicMs()
     post(
       Exit.isSuccess(result)
-        ? { _tag: "Exited", incarnation: number, now, exit: result.value, failure: explain(result.value, stderrTail) }
+        ? { _tag: "Exited", incarnation: number, now, exit: result.value, failure: endedBy(result.value) }
         : { _tag: "Exited", incarnation: number, now, exit: null, failure: `cannot start: ${messageOf(result.cause)}` }
     )
   })
