@@ -6,6 +6,7 @@
  * This is the hot path of every call. It is written with callbacks and plain JSON for that reason
  * (docs/adr/0002). Frames are checked by their reader, not here.
  */
+import * as Depth from "@nerve/core/wire/Depth"
 import * as Frame from "@nerve/core/wire/Frame"
 import * as LongLog from "@nerve/core/wire/LongLog"
 import type { Channel, ChannelEnd, Receive, SendResult } from "@nerve/runtime/ipc/Channel"
@@ -297,6 +298,9 @@ class PipeChannel implements Channel, Reading.Reader {
   }
 
   #parse(line: string): void {
+    if (line.length > Depth.looked && Depth.isTooDeep(line)) {
+      return this.#end({ _tag: "Broken", message: `a frame${this.#where} of more than ${Depth.maxDepth} levels` })
+    }
     let frame: unknown
     try {
       frame = JSON.parse(line)

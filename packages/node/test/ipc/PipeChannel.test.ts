@@ -247,6 +247,25 @@ describe("PipeChannel, whose turn it is", () => {
   })
 })
 
+describe("PipeChannel, frames that are nested without end", () => {
+  const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`
+
+  it("break it before they are parsed; what is as long and not as deep is read", async () => {
+    const long = `["${nested(150_000)}",${nested(9_000)}]`
+    const { ends, feed, frames } = makeFed()
+    for (const bytes of split(
+      Buffer.from(`${long}\n${nested(150_000)}\n1\n`),
+      [60_000, 120_000, 180_000, 240_000, 300_000]
+    )) {
+      feed(bytes)
+      await nextTurn()
+    }
+    await nextTurn()
+    assert.lengthOf(frames, 1)
+    assert.deepStrictEqual(ends, [{ _tag: "Broken", message: "a frame of more than 10000 levels" }])
+  })
+})
+
 describe("PipeChannel, log frames that are too long", () => {
   const log = (length: number) => ({ t: "log", level: "INFO", message: `ü${"x".repeat(length)}`, fields: { n: 1 } })
   const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
