@@ -4,7 +4,7 @@ import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import type * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
-import { Cause, Clock, ConfigProvider, Deferred, Effect, Exit, Fiber, Stream } from "effect"
+import { Cause, Clock, ConfigProvider, Deferred, Effect, Exit, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { begin, errorTag, program, Refused, settle, setup, tags } from "./PoolWorker.ts"
 
@@ -539,6 +539,28 @@ describe("WorkerPool: crashes", () => {
         })
     )
   )
+
+  it.effect("a policy that throws, and one that cannot even begin, give the slot up and are named", () => {
+    const throwing: RespawnPolicy.RespawnPolicy = Schedule.fromStep(
+      Effect.succeed(() => {
+        throw new Error("broken policy")
+      })
+    )
+    const stillborn: RespawnPolicy.RespawnPolicy = Schedule.fromStep(Effect.die(new Error("broken policy")))
+    return Effect.forEach([throwing, stillborn], (respawn) =>
+      setup({ size: 1, respawn }, ({ children, pool }) =>
+        Effect.gen(function* () {
+          const call = yield* begin(Effect.flip(pool.client.Wait({ gate: "never" })))
+          yield* children.living("pool/0").exit({ code: 1, signal: null })
+          yield* Fiber.join(call)
+          yield* settle
+          const error = yield* Effect.flip(pool.client.Who())
+          assert.strictEqual(error._tag, "RespawnLimitReached")
+          assert.include(error.message, "broken policy")
+        })
+      )
+    )
+  })
 
   it.effect("a process that cannot be started, and a spec that cannot be made, are boots that failed", () => {
     let asked = 0

@@ -51,4 +51,15 @@ describe("poolClosing", () => {
     expect(pool.asked()).toEqual([])
     expect(PoolState.isClosed(pool.state())).toBe(true)
   })
+
+  it("asks no policy about a worker that crashes meanwhile, and serves on with the others", () => {
+    const pool = twoReady()
+    for (let i = 0; i < 3; i++) pool.submit()
+    pool.feed({ _tag: "ShutdownAsked", withinMs: 1000 })
+    pool.asked()
+    pool.crash(1)
+    expect(pool.asked()).toEqual(["fail 1 Died"])
+    pool.end(2)
+    expect(pool.asked()).toEqual(["call 3 to 2"])
+  })
 })

@@ -66,7 +66,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
 
   acknowledge(job: PoolJob): void {
     job.unread?.take()
-    job.movedAt = this.#engine.now()
+    job.takenAt = this.#engine.now()
     job.worker?.acknowledge(job)
   }
 
@@ -112,7 +112,7 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
   extendStreams(now: number): void {
     for (const job of this.#jobs.values()) {
       if (!job.call.streaming || job.worker === undefined) continue
-      const deadline = (job.unread !== undefined && job.unread.count > 0 ? now : job.movedAt) + job.timeoutMs
+      const deadline = (job.unread !== undefined && job.unread.count > 0 ? now : job.takenAt) + job.timeoutMs
       if (deadline > now && deadline !== Infinity) this.#engine.step({ _tag: "Extended", call: job.number, deadline })
     }
   }
@@ -131,7 +131,6 @@ export class PoolCalls implements PoolTarget<PoolJob>, JobEvents {
     const worker = job.worker?.name ?? this.name
     job.unread ??= new Unread()
     const mayCome = job.unread.add(characters)
-    job.movedAt = this.#engine.now()
     if (job.over) return
     if (mayCome) return job.call.chunk(values, worker)
     end(job, new ProtocolViolation({ key: worker, method: job.method, detail: tooFarAhead }))

@@ -29,9 +29,9 @@ export class PoolJob implements PendingCall {
   worker: PoolMember | undefined = undefined
   /** Its caller has been told, or is gone. */
   over = false
-  /** Of a stream: chunks that the reader has not taken, and when the worker or the reader last moved. */
+  /** Of a stream: chunks that the reader has not taken, and when it last took one: from then on the worker is to move. */
   unread: Unread | undefined
-  movedAt = 0
+  takenAt = 0
 
   constructor(number: number, call: PoolCall, timeoutMs: number, events: JobEvents) {
     this.number = number
