@@ -45,7 +45,19 @@ const snippetsOf = (page: string): ReadonlyArray<Snippet> => {
   })
 }
 
-const effect = ["Config", "Context", "Effect", "Fiber", "Layer", "Logger", "RcMap", "Schedule", "Schema", "Stream"]
+const effect = [
+  "Config",
+  "Context",
+  "Effect",
+  "Fiber",
+  "Layer",
+  "Logger",
+  "Queue",
+  "RcMap",
+  "Schedule",
+  "Schema",
+  "Stream"
+]
 
 /** What `effect` and each package give by name, as far as the snippet does not say itself where it has it from. */
 const usual = ({ given, text }: Snippet): string => {
