@@ -221,6 +221,71 @@ describe("Lifecycle", () => {
     })
   )
 
+  it.effect("one that is told to stop while it is being suspended goes on, so that it can hear that", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const gate = Latch.makeUnsafe(false)
+      const note = (what: string) => Effect.sync(() => void log.push(what))
+      const worker = yield* Lifecycle.make({
+        kind: "command",
+        metadata: {},
+        life: (port) =>
+          Effect.suspend(() => {
+            const killed = Deferred.makeUnsafe<void>()
+            port.attach({
+              suspend: gate.await.pipe(Effect.andThen(note("suspended")), Effect.as({ taken: true, failures: [] })),
+              resume: Effect.as(note("resumed"), { taken: true, failures: [] }),
+              terminate: note("asked to end"),
+              kill: Deferred.succeed(killed, undefined)
+            })
+            port.started()
+            return Effect.as(Deferred.await(killed), { code: null, signal: "SIGKILL", error: null })
+          })
+      })
+      yield* worker.start
+      yield* running(worker)
+      const suspending = yield* Effect.forkChild(worker.suspend)
+      yield* settle
+      const stopping = yield* Effect.forkChild(worker.stop())
+      yield* settle
+      gate.openUnsafe()
+      yield* Fiber.join(suspending)
+      assert.deepStrictEqual(log, ["resumed", "asked to end", "suspended", "resumed"])
+      yield* worker.stop(StopPolicy.kill)
+      yield* Fiber.join(stopping)
+    })
+  )
+
+  it.effect("changes tell nothing anew when what has changed looks the same", () =>
+    Effect.gen(function* () {
+      const ports: Array<Lifecycle.Port> = []
+      const worker = yield* Lifecycle.make({
+        kind: "command",
+        metadata: {},
+        life: (port) =>
+          Effect.suspend(() => {
+            ports.push(port)
+            port.attach({ pid: 1 })
+            port.started()
+            return Effect.never
+          })
+      })
+      yield* worker.start
+      const seen: Array<number | null> = []
+      const watching = yield* worker.changes.pipe(
+        Stream.runForEach((tree) => Effect.sync(() => seen.push(tree.pid))),
+        Effect.forkChild
+      )
+      for (const pid of [1, 1, 2]) {
+        yield* settle
+        ports[0]?.attach({ pid })
+      }
+      yield* settle
+      yield* Fiber.interrupt(watching)
+      assert.deepStrictEqual(seen, [1, 2])
+    })
+  )
+
   it.effect("the Effect is told its resume id, incarnation and how the one before ended", () =>
     Effect.gen(function* () {
       const told = yield* Deferred.make<Lifecycle.Handover>()

@@ -264,6 +264,44 @@ describe("Supervisor", () => {
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
   })
 
+  it.effect("unless told, a child comes back after 100 ms, doubling to 30 s, and anew after a minute up (L4)", () =>
+    Effect.gen(function* () {
+      const troupe = new Troupe()
+      yield* started({ intensity: false, children: [troupe.worker("a")] })
+      /** It is down before `from`, and up by `to`: there is a jitter of a fifth. */
+      const comesBack = Effect.fnUntraced(function* (from: number, to: number) {
+        troupe.take()
+        yield* troupe.fail("a")
+        yield* TestClock.adjust(from - 1)
+        yield* settle
+        assert.strictEqual(troupe.take(), "-a", `before ${from} ms`)
+        yield* TestClock.adjust(to - from + 1)
+        yield* settle
+        assert.strictEqual(troupe.take(), "+a", `by ${to} ms`)
+      })
+      for (let delay = 100; delay <= 12_800; delay *= 2) yield* comesBack(delay * 0.8, delay * 1.2)
+      yield* comesBack(20_480, 30_000)
+      for (let i = 0; i < 3; i++) yield* comesBack(30_000, 30_000)
+      yield* TestClock.adjust("1 minute")
+      yield* comesBack(80, 120)
+    })
+  )
+
+  it.effect("unless told, the tenth crash in a minute ends it; with a breaker, that is its bound instead", () =>
+    Effect.gen(function* () {
+      const breaker = CircuitBreaker.make({ max: 100, within: "1 minute", cooldown: "1 minute" })
+      for (const options of [{}, { breaker }]) {
+        const troupe = new Troupe()
+        const supervisor = yield* started({ respawn: after(0), children: [troupe.worker("a")], ...options })
+        for (let i = 0; i < 9; i++) yield* troupe.fail("a")
+        assert.strictEqual(yield* supervisor.state, "Running")
+        yield* TestClock.adjust("59 seconds")
+        yield* troupe.fail("a")
+        assert.strictEqual(yield* supervisor.state, "breaker" in options ? "Running" : "Failed")
+      }
+    })
+  )
+
   it.effect("a child whose policy ends is given up and comes back by reset", () =>
     Effect.gen(function* () {
       const troupe = new Troupe()
@@ -369,6 +407,19 @@ describe("Supervisor", () => {
     })
   )
 
+  it.effect("a remove with bounds of its own goes by them", () =>
+    Effect.gen(function* () {
+      const stop = StopPolicy.make({ polite: "1 hour", term: "1 hour" })
+      const stubborn = EffectWorker.make(Effect.uninterruptible(Effect.never))
+      const supervisor = yield* started({ children: [{ id: "a", worker: stubborn, stop }] })
+      const removing = yield* Effect.forkChild(supervisor.remove("a", StopPolicy.kill))
+      yield* settle
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(removing)
+      assert.deepStrictEqual((yield* supervisor.snapshot).children, [])
+    })
+  )
+
   it.effect("duplicate ids are an error when it is made; as a child, it fails with that", () =>
     Effect.gen(function* () {
       const troupe = new Troupe()
@@ -440,6 +491,34 @@ describe("Supervisor", () => {
       yield* supervisor.resume
       yield* settle
       assert.strictEqual(troupe.take(), "+c")
+    })
+  )
+
+  it.effect("a child that was on its way when all were suspended is suspended as soon as it runs", () =>
+    Effect.gen(function* () {
+      const ports: Array<Lifecycle.Port> = []
+      const slow: Lifecycle.Blueprint = {
+        kind: "process",
+        metadata: {},
+        life: (port) =>
+          Effect.suspend(() => {
+            const control = Effect.succeed({ taken: true, failures: [] })
+            port.attach({ suspend: control, resume: control })
+            ports.push(port)
+            return Effect.never
+          })
+      }
+      const troupe = new Troupe()
+      const supervisor = yield* started({ children: [troupe.worker("a")] })
+      yield* supervisor.add({ id: "slow", worker: slow })
+      yield* settle
+      yield* supervisor.suspend
+      assert.strictEqual((yield* child(supervisor, "slow")).state, "Starting")
+      ports[0]?.started()
+      yield* settle
+      assert.strictEqual((yield* child(supervisor, "slow")).state, "Suspended")
+      yield* supervisor.resume
+      assert.strictEqual((yield* child(supervisor, "slow")).state, "Running")
     })
   )
 

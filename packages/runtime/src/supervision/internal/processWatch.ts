@@ -29,11 +29,12 @@ export interface Settings {
 /** After a worker has closed its channel, how long it may take to exit before it is killed. */
 const channelClosedGraceMs = 1000
 
-/** Watches as long as the scope lives. Gives why the process was killed, null while it was not. */
+/** Watches as long as the scope lives, and hands on what the worker logs. Gives why the process was killed, null while it was not. */
 export const make = Effect.fnUntraced(function* (
   port: Port,
   child: Child,
-  settings: Settings
+  settings: Settings,
+  onLog: (frame: Extract<Frame.FromWorker, { readonly t: "log" }>) => void
 ): Effect.fn.Return<() => string | null, never, Scope.Scope> {
   const now = monotonic.of(yield* Clock.Clock)
   const greeting = Latch.makeUnsafe(false)
@@ -71,6 +72,7 @@ export const make = Effect.fnUntraced(function* (
     heart?.heard()
     const frame = Frame.fromWorker(raw)
     if (typeof frame === "string") return
+    if (frame.t === "log") onLog(frame)
     if (frame.t === "pong") heart?.pong(frame)
     if (frame.t === "ready" && !greeting.isOpen()) onReady(frame)
   }

@@ -5,6 +5,7 @@
 import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type { Ending } from "@nerve/core/supervision/LifecycleState"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as outputQueue from "./outputQueue.ts"
 import * as processWatch from "./processWatch.ts"
@@ -17,16 +18,36 @@ import type { WorkerSpec } from "../WorkerSpec.ts"
 export interface OutputLine {
   readonly id: string
   readonly incarnation: number
-  readonly stream: "stdout" | "stderr"
+  /** `log`: an entry of the worker's own logger, told over its channel. */
+  readonly stream: "stdout" | "stderr" | "log"
   readonly line: string
+  /** Of a log entry: its annotations, and its `level`. */
+  readonly fields?: { readonly [key: string]: Schema.Json }
 }
 
 /** Where output goes. Lines that come while it is busy wait; of more than 1024, or 4 Mi characters, the oldest are dropped. */
 export type Output = (line: OutputLine) => Effect.Effect<void>
 
-/** As a structured log entry: the line, annotated with worker, incarnation and stream. */
-export const logOutput: Output = ({ id, incarnation, line, stream }) =>
-  Effect.annotateLogs(Effect.logInfo(line), { worker: id, incarnation, stream })
+/** As a structured log entry: the line, annotated with worker, incarnation and stream; at its level if it has one. */
+export const logOutput: Output = ({ fields, id, incarnation, line, stream }) =>
+  Effect.annotateLogs(levelOf(fields)(line), { ...fields, worker: id, incarnation, stream })
+
+const levelOf = (fields: OutputLine["fields"]) => {
+  switch (String(fields?.["level"] ?? "Info").toLowerCase()) {
+    case "fatal":
+      return Effect.logFatal
+    case "error":
+      return Effect.logError
+    case "warn":
+      return Effect.logWarning
+    case "debug":
+      return Effect.logDebug
+    case "trace":
+      return Effect.logTrace
+    default:
+      return Effect.logInfo
+  }
+}
 
 /** Lines kept while `output` is busy. */
 const outputBuffer = 1024
@@ -70,7 +91,9 @@ export const spawnedLife = (port: Port, options: Options): Effect.Effect<Ending,
     port.attach({ pid: child.pid, ...signals(port, child), ...options.controls?.(child) })
     const failure = yield* options.watch === undefined
       ? unwatched(port, child)
-      : processWatch.make(port, child, options.watch)
+      : processWatch.make(port, child, options.watch, ({ fields, level, message }) =>
+          lines.offer({ id, incarnation, stream: "log", line: message, fields: { ...fields, level } })
+        )
     const exit = yield* child.exit
     if (exit.signal !== null && options.afterSignal !== undefined) yield* options.afterSignal
     yield* lines.flush

@@ -5,11 +5,12 @@ import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import * as StateTree from "@nerve/core/supervision/StateTree"
 import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as Worker from "@nerve/runtime/ipc/Worker"
+import * as CommandWorker from "@nerve/runtime/supervision/CommandWorker"
 import * as Lifecycle from "@nerve/runtime/supervision/Lifecycle"
 import * as ProcessWorker from "@nerve/runtime/supervision/ProcessWorker"
 import * as Supervisor from "@nerve/runtime/supervision/Supervisor"
 import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Logger } from "effect"
 import { RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 
@@ -181,6 +182,29 @@ describe("processWatch", () => {
       })
     )
   )
+
+  it.effect("hands on what the worker logs, with its level and annotations", () => {
+    const lines: Array<CommandWorker.OutputLine> = []
+    const output = (line: CommandWorker.OutputLine) => Effect.sync(() => void lines.push(line))
+    const logging = Effect.gen(function* () {
+      const { channel } = yield* Worker.WorkerPort
+      channel.sendUnsafe({ t: "ready", v: 1 })
+      channel.sendUnsafe({ t: "log", level: "Warn", message: "careful", fields: { a: 1 } })
+      return yield* Effect.never
+    })
+    return test({ output }, logging, () =>
+      Effect.gen(function* () {
+        const fields = { a: 1, level: "Warn" }
+        assert.deepStrictEqual(lines, [{ id: "w", incarnation: 1, stream: "log", line: "careful", fields }])
+        const logged: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => void logged.push(`${logLevel} ${String(message)}`))
+        for (const line of lines) {
+          yield* CommandWorker.logOutput(line).pipe(Effect.provide(Logger.layer([logger])))
+        }
+        assert.deepStrictEqual(logged, ["Warn careful"])
+      })
+    )
+  })
 
   it.effect("in a tree, one that hangs is a crash by the tree's policy: its strategy, its backoff, its true exit", () =>
     Effect.gen(function* () {
