@@ -1,6 +1,8 @@
 /**
- * Any sequence of what callers, operators and dying workers may do, against a small model: every call
- * ends in an answer or a typed error, at most one child of a key lives, and nothing is left at the end.
+ * Any sequence of what callers, operators, dying and hanging workers may do, against a small model: every call
+ * ends in an answer or a typed error, and by itself, at most one child of a key lives, and nothing is left at the
+ * end. `NERVE_MODEL_RUNS` and `NERVE_SEED` say how many and which; a failure names its seed and its path, and
+ * `NERVE_PATH` runs that one alone.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
@@ -19,7 +21,18 @@ const keys = ["a", "b"] as const
 type Key = (typeof keys)[number]
 
 type Command = { readonly key: Key } & (
-  | { readonly _tag: "Start" | "Drain" | "Reset" | "Kill" | "CloseChannel" | "FullOn" | "FullOff" | "Interrupt" }
+  | {
+      readonly _tag:
+        | "Start"
+        | "Drain"
+        | "Reset"
+        | "Kill"
+        | "Freeze"
+        | "CloseChannel"
+        | "FullOn"
+        | "FullOff"
+        | "Interrupt"
+    }
   | { readonly _tag: "Call"; readonly method: "Echo" | "Hang" | "Die" }
   | { readonly _tag: "Crash"; readonly code: number }
   | { readonly _tag: "Evict"; readonly fast: boolean }
@@ -35,7 +48,7 @@ const command = fc.oneof(
   { weight: 4, arbitrary: of({ _tag: fc.constant("Call"), method: fc.constantFrom("Echo", "Hang", "Die") }) },
   { weight: 3, arbitrary: of({ _tag: fc.constant("Wait"), ms: fc.constantFrom(0, 0, 1, 500, 1000, 5000, 11_000) }) },
   { weight: 2, arbitrary: of({ _tag: fc.constantFrom("Start", "Drain", "Reset", "Kill", "Interrupt") }) },
-  { weight: 1, arbitrary: of({ _tag: fc.constantFrom("CloseChannel", "FullOn", "FullOff") }) },
+  { weight: 1, arbitrary: of({ _tag: fc.constantFrom("Freeze", "CloseChannel", "FullOn", "FullOff") }) },
   { weight: 2, arbitrary: of({ _tag: fc.constant("Crash"), code: fc.nat(3) }) },
   { weight: 2, arbitrary: of({ _tag: fc.constant("Evict"), fast: fc.boolean() }) },
   { weight: 1, arbitrary: of({ _tag: fc.constantFrom("FailSpawns", "Stubborn", "HoldBoot"), on: fc.boolean() }) },
@@ -67,6 +80,7 @@ const scenario = (commands: ReadonlyArray<Command>) =>
         respawn: RespawnPolicy.intensity({ max: 4, within: "20 seconds", delay: "1 second" }),
         stop: StopPolicy.make({ drain: "5 seconds", polite: "2 seconds", term: "1 second" }),
         mailbox: 5,
+        heartbeat: { interval: "1 second", timeout: "4 seconds" },
         // As slow as a write to the log.
         onEvent: (event) =>
           Effect.andThen(
@@ -119,6 +133,9 @@ const scenario = (commands: ReadonlyArray<Command>) =>
             return assert.isFalse(runtime.has(key))
           case "Crash":
             return yield* child?.exit({ code: one.code, signal: null }) ?? Effect.void
+          case "Freeze":
+            // It reads nothing any more, no ping and no stop: only the heartbeat or the ladder ends it.
+            return child?.channel.pauseUnsafe()
           case "CloseChannel":
             return child?.channel.closeUnsafe()
           case "FullOn":
@@ -154,6 +171,10 @@ const scenario = (commands: ReadonlyArray<Command>) =>
         living(key)[0]?.parentChannel.setFullUnsafe(false)
       }
       yield* TestClock.adjust("1 minute")
+      // Nobody needs another call to get on (what waits has a worker, or one that is on its way), nor the runtime's end.
+      for (const { fiber, key, what } of asked) {
+        if (what !== "Hang") assert.isDefined(fiber.pollUnsafe(), `${what} of ${key} has stalled`)
+      }
       for (const key of keys) {
         yield* runtime.reset(key)
         yield* Effect.forkDetach(runtime.start(key))
@@ -167,7 +188,7 @@ const scenario = (commands: ReadonlyArray<Command>) =>
         if (down) assert.strictEqual(errorTag(answer), "WorkerStopped")
         else assert.deepStrictEqual(answer, Exit.succeed("last"))
       }
-    }).pipe(Effect.scoped, Effect.provide(layer))
+    }).pipe(Effect.onError(unwound), Effect.scoped, Effect.provide(layer))
 
     // The runtime is gone: nobody may wait any more.
     yield* settle
@@ -195,6 +216,10 @@ const scenario = (commands: ReadonlyArray<Command>) =>
     }
   })
 
+/** Of a run that has failed the workers go down the ladder, which takes time: else it would hang, and not say how it failed. */
+const unwound = () =>
+  Effect.forkDetach(Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), Effect.yieldNow), { times: 60 }))
+
 /** Each start that was told of has one exit that was told of, and what is told comes in order (R11). */
 const check = (events: ReadonlyArray<WorkerEvent<Key>>) => {
   for (const key of keys) {
@@ -214,19 +239,22 @@ const check = (events: ReadonlyArray<WorkerEvent<Key>>) => {
   }
 }
 
+const seed = Number(process.env["NERVE_SEED"] ?? Date.now() % 1_000_000)
+const path = process.env["NERVE_PATH"]
+
 describe("WorkerRuntime, any sequence", () => {
   it.effect(
-    "answers or refuses every call, never has two children of a key, tells of each exit, and leaves nothing",
+    `answers or refuses every call, has one child of a key at most, tells of each exit, leaves nothing (NERVE_SEED=${seed})`,
     () =>
       Effect.promise(() =>
-        // A failure prints the seed and the shortest sequence that shows it.
+        // A failure prints the seed, the path and the shortest sequence that shows it.
         fc.assert(
           fc.asyncProperty(fc.array(command, { maxLength: 40 }), (commands) =>
             Effect.runPromise(Effect.provide(scenario(commands), TestClock.layer()))
           ),
-          { numRuns: Number(process.env["NERVE_MODEL_RUNS"] ?? 300) }
+          { numRuns: Number(process.env["NERVE_MODEL_RUNS"] ?? 2000), seed, ...(path !== undefined && { path }) }
         )
       ),
-    120_000
+    240_000
   )
 })
