@@ -3,7 +3,6 @@
  */
 import type { Action, Input } from "@nerve/core/supervision/PoolMachine"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as monotonic from "./monotonic.ts"
 
@@ -11,7 +10,7 @@ type Asked = Extract<Action, { readonly _tag: "AskPolicy" }>
 type Answer = Extract<Input, { readonly _tag: "RespawnDecided" | "GiveUpDecided" }>
 
 export interface PoolRespawn {
-  /** A policy that dies gives up. */
+  /** A policy that fails itself gives up, and is named as the reason. */
   readonly ask: (action: Asked) => Effect.Effect<Answer>
   /** The slot's crashes are forgotten. */
   readonly forget: (slot: number) => void
@@ -30,10 +29,7 @@ export const make = (policy: RespawnPolicy.RespawnPolicy): PoolRespawn => {
     return answer
   })
   return {
-    ask: (action) =>
-      Effect.catchCause(ask(action), (cause) =>
-        Effect.succeed<Answer>({ _tag: "GiveUpDecided", member: action.member, reason: Cause.pretty(cause) })
-      ),
+    ask,
     forget: (slot) => {
       slots.delete(slot)
     }
