@@ -1,7 +1,7 @@
 /**
  * A `Channel` over a stream socket, or over a pair of streams: one JSON value per line, capped, the frames
- * of one tick in one write. Both sides use it: the daemon over its end of the worker's fd 3 (or stdin and
- * stdout), the worker over fd 3.
+ * of one tick in one write, long ones each by itself. Both sides use it: the daemon over its end of the worker's
+ * fd 3 (or stdin and stdout), the worker over fd 3.
  *
  * This is the hot path of every call. It is written with callbacks and plain JSON for that reason
  * (docs/adr/0002). Frames are checked by their reader, not here.

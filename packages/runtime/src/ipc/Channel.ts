@@ -18,10 +18,10 @@ export type Receive = (frame: unknown, characters?: number) => void
 
 export interface Channel {
   /**
-   * Sends a frame. The frames of one tick leave in one write. A frame is taken also when the carrier's
-   * buffer is full, see `drained`; one that is larger than the carrier's cap, is no JSON, or comes
-   * after the end, is not sent. It never throws. `alone`: none is expected to follow soon, so that a carrier may write
-   * it without waiting for the end of the tick.
+   * Sends a frame. The frames of one tick leave in one write, long ones each by itself and at once. A frame is taken
+   * also when the carrier's buffer is full, see `drained`; one that is larger than the carrier's cap, is no JSON, or
+   * comes after the end, is not sent. It never throws. `alone`: none is expected to follow soon, so that a carrier may
+   * write it without waiting for the end of the tick.
    */
   readonly sendUnsafe: (frame: unknown, alone?: boolean) => SendResult
   /**
