@@ -3,52 +3,8 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Mermaid from "@nerve/core/supervision/Mermaid"
-import * as StateTree from "@nerve/core/supervision/StateTree"
-import { Effect, Schema } from "effect"
 import * as fc from "fast-check"
-
-const leaf = (id: string, over: Partial<StateTree.StateTree> = {}): StateTree.StateTree => ({
-  id,
-  kind: "effect",
-  state: "Running",
-  since: 1_700_000_000_000,
-  incarnation: 1,
-  crashes: 0,
-  restart: "always",
-  plan: "none",
-  resumeId: "r",
-  pid: null,
-  exit: null,
-  metadata: {},
-  strategy: null,
-  breaker: null,
-  children: [],
-  ...over
-})
-
-const root = leaf("shop", {
-  kind: "supervisor",
-  strategy: "rest-for-one",
-  restart: null,
-  breaker: "half-open",
-  children: [
-    leaf("db", { kind: "command", pid: 4711, metadata: { command: "postgres -D /data" } }),
-    leaf("web", {
-      kind: "supervisor",
-      strategy: "one-for-one",
-      children: [
-        leaf("http", { kind: "process", crashes: 1 }),
-        leaf("mail", {
-          kind: "thread",
-          state: "Failed",
-          plan: "delayed",
-          crashes: 3,
-          exit: { outcome: "Failed", code: 1, signal: null, error: null }
-        })
-      ]
-    })
-  ]
-})
+import { leaf, root } from "./stateTrees.ts"
 
 describe("Mermaid.tree", () => {
   it("draws a supervisor with its children, states and what is to come (L7)", () => {
@@ -125,27 +81,5 @@ stateDiagram-v2
   it("draws the states alone when no worker is given", () => {
     expect(Mermaid.stateDiagram()).toMatch(/^stateDiagram-v2\n {2}\[\*\] --> Pending\n/)
     expect(Mermaid.stateDiagram()).not.toContain("present")
-  })
-})
-
-describe("StateTree", () => {
-  it("goes through JSON and comes back the same", () =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        const json = yield* Schema.encodeEffect(StateTree.StateTreeJson)(root)
-        expect(yield* Schema.decodeEffect(StateTree.StateTreeJson)(json)).toEqual(root)
-      })
-    ))
-
-  it("finds a node by its path", () => {
-    expect(StateTree.find(root, ["web", "mail"])?.state).toBe("Failed")
-    expect(StateTree.find(root, ["web", "nobody"])).toBeUndefined()
-    expect(StateTree.find(root, [])).toBe(root)
-  })
-
-  it("is the same only when all of it is", () => {
-    expect(StateTree.same(root, { ...root, children: root.children.map((child) => ({ ...child })) })).toBe(true)
-    const changed = root.children.map((child) => ({ ...child, children: child.children.slice(0, 1) }))
-    expect(StateTree.same(root, { ...root, children: changed })).toBe(false)
   })
 })

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as EffectWorker from "@nerve/runtime/supervision/EffectWorker"
 import * as Lifecycle from "@nerve/runtime/supervision/Lifecycle"
-import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { Deferred, Effect, Fiber, Latch, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -96,46 +95,6 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.effect("one that refuses interruption is given up for lost when the bounds have passed", () =>
-    Effect.gen(function* () {
-      const worker = yield* Lifecycle.make(EffectWorker.make(Effect.uninterruptible(Effect.never)))
-      yield* worker.start
-      yield* running(worker)
-      const stopping = yield* Effect.forkChild(worker.stop(StopPolicy.make({ polite: "1 second", term: "1 second" })))
-      yield* settle
-      yield* TestClock.adjust("1999 millis")
-      assert.strictEqual(yield* worker.state, "Stopping")
-      yield* TestClock.adjust("5001 millis")
-      const exit = yield* Fiber.join(stopping)
-      assert.strictEqual(exit.outcome, "Killed")
-      assert.include(exit.error, "given up for lost")
-    })
-  )
-
-  it.effect("asked to stop again, the newest bounds hold; a caller who leaves does not stop the stopping", () =>
-    Effect.gen(function* () {
-      const asked = yield* Deferred.make<void>()
-      const worker = yield* Lifecycle.make({
-        kind: "command",
-        metadata: {},
-        life: (port) =>
-          Effect.suspend(() => {
-            const killed = Deferred.makeUnsafe<void>()
-            port.attach({ terminate: Deferred.succeed(asked, undefined), kill: Deferred.succeed(killed, undefined) })
-            port.started()
-            return Effect.as(Deferred.await(killed), { code: null, signal: "SIGKILL", error: null })
-          })
-      })
-      yield* worker.start
-      yield* running(worker)
-      const patient = yield* Effect.forkChild(worker.stop(StopPolicy.make({ term: "1 hour" })))
-      yield* Deferred.await(asked)
-      yield* Fiber.interrupt(patient)
-      assert.strictEqual(yield* worker.state, "Stopping")
-      assert.deepInclude(yield* worker.stop(StopPolicy.kill), { outcome: "Killed", signal: "SIGKILL" })
-    })
-  )
-
   it.effect("closing its scope stops it", () =>
     Effect.gen(function* () {
       const worker = yield* Effect.scoped(
@@ -218,41 +177,6 @@ describe("Lifecycle", () => {
       assert.deepStrictEqual(seen, ["Pending 0", "Running 1", "Finished 1"])
       assert.deepInclude(yield* worker.snapshot, { id: "gate", kind: "effect", metadata: { what: "gate" } })
       assert.strictEqual(yield* worker.snapshot, yield* worker.snapshot)
-    })
-  )
-
-  it.effect("one that is told to stop while it is being suspended goes on, so that it can hear that", () =>
-    Effect.gen(function* () {
-      const log: Array<string> = []
-      const gate = Latch.makeUnsafe(false)
-      const note = (what: string) => Effect.sync(() => void log.push(what))
-      const worker = yield* Lifecycle.make({
-        kind: "command",
-        metadata: {},
-        life: (port) =>
-          Effect.suspend(() => {
-            const killed = Deferred.makeUnsafe<void>()
-            port.attach({
-              suspend: gate.await.pipe(Effect.andThen(note("suspended")), Effect.as({ taken: true, failures: [] })),
-              resume: Effect.as(note("resumed"), { taken: true, failures: [] }),
-              terminate: note("asked to end"),
-              kill: Deferred.succeed(killed, undefined)
-            })
-            port.started()
-            return Effect.as(Deferred.await(killed), { code: null, signal: "SIGKILL", error: null })
-          })
-      })
-      yield* worker.start
-      yield* running(worker)
-      const suspending = yield* Effect.forkChild(worker.suspend)
-      yield* settle
-      const stopping = yield* Effect.forkChild(worker.stop())
-      yield* settle
-      gate.openUnsafe()
-      yield* Fiber.join(suspending)
-      assert.deepStrictEqual(log, ["resumed", "asked to end", "suspended", "resumed"])
-      yield* worker.stop(StopPolicy.kill)
-      yield* Fiber.join(stopping)
     })
   )
 

@@ -12,6 +12,15 @@ describe("supervisorChildren", () => {
     expect(world.input({ _tag: "RemoveAsked", id: "b" }).take()).toEqual([])
   })
 
+  it("one that is removed during its backoff leaves no delay behind: a child of the same id may follow", () => {
+    const world = running({})
+    world.exits("b", failed)
+    world.input({ _tag: "RespawnDecided", ...(world.policies.shift() ?? { id: "", incarnation: 0 }), delayMs: 1000 })
+    world.take()
+    expect(world.input({ _tag: "RemoveAsked", id: "b" }).take()).toEqual(["CancelDelay b", "Removed b"])
+    expect(world.delays.size).toBe(0)
+  })
+
   it("whoever is queued by a round that another crash replaces is started all the same", () => {
     const world = new World({ strategy: "rest-for-one" }, [
       ["a", "never"],
