@@ -6,7 +6,7 @@ import type * as Schema from "effect/Schema"
 export type WorkerSpec =
   | {
       readonly _tag: "Module"
-      /** URL of an ES module (TypeScript or JavaScript) that calls `Worker.serve`. */
+      /** URL of an ES module (TypeScript or JavaScript) that calls `Worker.serve`, or of a bundle of one. */
       readonly module: string
       readonly args: ReadonlyArray<string>
       readonly limits: NodeLimits
@@ -59,7 +59,7 @@ export interface Permissions {
   readonly wasi?: boolean | undefined
 }
 
-/** A worker whose code is an ES module. */
+/** A worker whose code is an ES module, as it was written or made one file (`WorkerBundle` in `@nerve/node`). */
 export const module = (
   url: URL | string,
   options: Options & NodeLimits & { readonly args?: ReadonlyArray<string> } = {}
