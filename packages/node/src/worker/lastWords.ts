@@ -2,10 +2,10 @@
  * What a process has sent and its pipe has not taken, written before it exits. Node drops it: of an answer of megabytes
  * followed by `process.exit`, only what fits into the pipe would arrive.
  */
-import { writeSync } from "node:fs"
 import type { Socket } from "node:net"
 import { monotonicMs } from "../ipc/monotonicMs.ts"
 import type { Backlog, SocketChannel } from "../ipc/PipeChannel.ts"
+import { fs } from "./builtins.ts"
 
 /** Who has not read anything for so long is not waited for. */
 const patienceMs = 2000
@@ -27,7 +27,7 @@ const backlogOf = (socket: Socket): Backlog => {
 /** How many bytes it took: none while the pipe is full, undefined when there is none any more. */
 const writeSome = (bytes: Buffer): number | undefined => {
   try {
-    return writeSync(descriptor, bytes)
+    return fs.writeSync(descriptor, bytes)
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EAGAIN" ? 0 : undefined
   }

@@ -4,12 +4,10 @@
  * somebody asks.
  */
 import type { Vitals } from "@nerve/core/wire/Frame"
+import { monotonicMs } from "../ipc/monotonicMs.ts"
 
 /** Between two looks at the clock: often enough to see what a user would notice, cheap in a worker that idles. */
 const everyMs = 500
-
-/** Not `performance.now()`: the first use of that global loads `node:perf_hooks`, which costs a worker a millisecond. */
-const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6
 
 /** Measures from the first call on; what the loop was held up before that is not known. */
 export const make = (): (() => Vitals) => {

@@ -1,6 +1,5 @@
 import * as Worker from "@nerve/runtime/ipc/Worker"
 import { Effect, Schema, Stream } from "effect"
-import { readFileSync } from "node:fs"
 import { BundleRpcs, Refused } from "./BundleRpcs.ts"
 
 /** Of the moment in which the module is evaluated: what user code does at its top level. */
@@ -38,7 +37,7 @@ export default Worker.serve(
     Read: ({ path }) =>
       Effect.sync(() => {
         try {
-          return readFileSync(path, "utf8")
+          return process.getBuiltinModule("node:fs").readFileSync(path, "utf8")
         } catch (error) {
           return error instanceof Error && "code" in error ? String(error.code) : String(error)
         }
