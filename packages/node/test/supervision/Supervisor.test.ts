@@ -163,6 +163,36 @@ describe("ProcessWorker on Node", () => {
   )
 })
 
+describe("ProcessWorker in another language", () => {
+  const handmade = fileURLToPath(new URL("./handmade.fixture.mjs", import.meta.url))
+
+  live(
+    "runs when it is ready, is asked to stop over its channel, on either transport",
+    Effect.gen(function* () {
+      for (const transport of ["fd3", "stdio"] as const) {
+        const worker = yield* Lifecycle.make(
+          ProcessWorker.command(process.execPath, [handmade, transport], { transport })
+        )
+        yield* worker.start
+        assert.strictEqual(yield* worker.state, "Starting")
+        yield* reaches(worker, "Running")
+        assert.deepInclude(yield* worker.snapshot, { kind: "process", metadata: { command: process.execPath } })
+        assert.deepStrictEqual(yield* worker.stop(), { outcome: "Stopped", code: 0, signal: null, error: null })
+      }
+    })
+  )
+
+  live(
+    "one that speaks another version is killed, and says so",
+    Effect.gen(function* () {
+      const worker = yield* Lifecycle.make(ProcessWorker.command(process.execPath, [handmade, "fd3", "9"]))
+      yield* worker.start
+      const exit = yield* worker.wait
+      assert.deepInclude(exit, { outcome: "Killed", error: "it speaks version 9 of the protocol, not 1" })
+    })
+  )
+})
+
 describe("ThreadWorker", () => {
   live(
     "runs an Effect, which is interrupted when the thread is asked to stop",
