@@ -18,7 +18,7 @@ import traceback
 PROTOCOL_VERSION = 1
 MAX_FRAME = 4 * 1024 * 1024  # bytes of a line at most, both ways
 STREAM_WINDOW = 64  # chunks of a stream that the reader may not have taken yet
-STREAM_BYTES = 1024 * 1024  # and what they may hold before the next one waits
+STREAM_BYTES = 256 * 1024  # and what they may hold before the next one waits
 ORPHAN_GRACE = 1  # seconds that running calls get to clean up when the daemon is gone
 
 

@@ -59,10 +59,10 @@ describe.skipIf(python === undefined)("nerve_worker.py on its pipe", () => {
   )
 
   it.live(
-    "waits with large chunks once a mebibyte is not acknowledged",
+    "waits with large chunks once 256 KiB are not acknowledged",
     test(({ next, send }) =>
       Effect.gen(function* () {
-        send(call(1, "Wide", { to: 10, size: 400_000 }))
+        send(call(1, "Wide", { to: 10, size: 100_000 }))
         for (let n = 0; n < 3; n++) assert.deepInclude(yield* next, { t: "chunk", id: 1 })
         send(call(2, "Counters"))
         assert.deepInclude(yield* next, { t: "done", id: 2, value: { produced: 3, closed: 0, cancelled: 0 } })
