@@ -14,19 +14,18 @@ const bufferSize = 256 * 1024
 /** Characters that surely fit into one: three bytes each at most, and the line's end. */
 const fitting = Math.floor((bufferSize - 1) / 3)
 
-/** Buffers that wait for their next use, of all sockets. */
+/** So many are made, for all sockets: what waits for a slow peer beyond them is no larger than it has to be. */
+const most = 2
+let made = 0
+/** Those that wait for their next use. */
 const kept: Array<Buffer<ArrayBuffer>> = []
-const maxKept = 2
 
-const release = (buffer: Buffer<ArrayBuffer>): void => {
-  if (buffer.length === bufferSize && kept.length < maxKept) kept.push(buffer)
-  else free(buffer)
+const takeKept = (): Buffer<ArrayBuffer> | undefined => {
+  const buffer = kept.pop()
+  if (buffer !== undefined || made === most) return buffer
+  made += 1
+  return Buffer.allocUnsafeSlow(bufferSize)
 }
-
-const bufferFor = (text: string): Buffer<ArrayBuffer> =>
-  text.length <= fitting
-    ? (kept.pop() ?? Buffer.allocUnsafeSlow(bufferSize))
-    : Buffer.allocUnsafeSlow(Buffer.byteLength(text) + 1)
 
 /**
  * Writes the text and a line's end. As `write` of the stream: false when it takes no more for now. What is written is put
@@ -39,13 +38,15 @@ export const writeLine = (output: Writable, text: string, writing: Array<string 
     writing.push(line)
     return output.write(line, () => void writing.shift())
   }
-  const buffer = bufferFor(text)
+  const again = text.length <= fitting ? takeKept() : undefined
+  const buffer = again ?? Buffer.allocUnsafeSlow(Buffer.byteLength(text) + 1)
   const length = buffer.write(text)
   buffer[length] = newline
   const line = buffer.subarray(0, length + 1)
   writing.push(line)
   return output.write(line, () => {
     writing.shift()
-    release(buffer)
+    if (again === undefined) free(buffer)
+    else kept.push(again)
   })
 }

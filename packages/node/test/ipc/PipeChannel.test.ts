@@ -408,6 +408,18 @@ describe("PipeChannel, what goes", () => {
     )
   )
 
+  it.live("keeps hardly more in memory than the frames that wait for their peer", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { near } = yield* connected
+        const { channel } = watched(near)
+        const before = process.memoryUsage().arrayBuffers
+        for (let i = 0; i < 200; i++) channel.sendUnsafe("x".repeat(20_000))
+        assert.isBelow(process.memoryUsage().arrayBuffers - before, 2 * 200 * 20_000)
+      })
+    )
+  )
+
   it("gives a stream that may pass on what it is given a buffer of its own", async () => {
     const passing = new PassThrough({ highWaterMark: 10_000_000 })
     const channel = PipeChannel.ofStreamsUnsafe(new Readable({ read: () => {} }), passing)
