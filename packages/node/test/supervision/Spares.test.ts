@@ -80,6 +80,12 @@ describe("spares that are processes", () => {
           assert.deepInclude(env, { NERVE_WORKER_KEY: "a", NERVE_INCARNATION: "1", GREETING: "hi a" })
           // What its own children get is the environment of the process, not a copy of its program's.
           assert.include(yield* a.Shell({ command: "echo $GREETING $NERVE_WORKER_KEY" }), "hi a a")
+          // What it prints is the worker's (R10).
+          yield* a.Talk({ text: "hello" })
+          yield* Effect.repeat(runtime.info("a"), {
+            until: ({ stderrTail }) => stderrTail === "err hello\n",
+            schedule: Schedule.spaced("10 millis")
+          }).pipe(Effect.timeout("60 seconds"))
           yield* untilWarm(runtime)
           process.kill((yield* runtime.info("a")).pid ?? 0, "SIGKILL")
           const again = yield* a

@@ -35,21 +35,24 @@ const awaitGone = (pid: number, what: string) =>
   )
 
 /** A running parent and the processes it started; whatever of them is left at the end is killed. */
-const parent = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const child = spawn(process.execPath, ["--no-warnings", fixture], { stdio: ["pipe", "pipe", "inherit"] })
-    const [line] = (await once(createInterface(child.stdout), "line")) as [string]
-    const pids: Pids = JSON.parse(line)
-    return { child, pids }
-  }),
-  ({ child, pids }) =>
-    Effect.sync(() => {
-      child.kill("SIGKILL")
-      for (const pid of [pids.worker, pids.group, pids.session]) {
-        if (alive(pid)) process.kill(pid, "SIGKILL")
-      }
-    })
-)
+const parentOf = (...args: ReadonlyArray<string>) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const child = spawn(process.execPath, ["--no-warnings", fixture, ...args], { stdio: ["pipe", "pipe", "inherit"] })
+      const [line] = (await once(createInterface(child.stdout), "line")) as [string]
+      const pids: Pids = JSON.parse(line)
+      return { child, pids }
+    }),
+    ({ child, pids }) =>
+      Effect.sync(() => {
+        child.kill("SIGKILL")
+        for (const pid of [pids.worker, pids.group, pids.session]) {
+          if (alive(pid)) process.kill(pid, "SIGKILL")
+        }
+      })
+  )
+
+const parent = parentOf()
 
 const exitOf = (child: ChildProcess) => Effect.promise(() => once(child, "exit"))
 
@@ -100,6 +103,20 @@ describe("Warden", () => {
         process.kill(pids.worker, "SIGSTOP")
         child.kill("SIGKILL")
         for (const [what, pid] of expected({ ...pids, warden: successor })) yield* awaitGone(pid, what)
+      })
+    )
+  )
+
+  it.live("where it was killed as well, a worker that notices leaves by itself and takes its group along", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { child, pids } = yield* parentOf("idle")
+        // Stopped, the daemon starts no other one.
+        child.kill("SIGSTOP")
+        process.kill(pids.warden, "SIGKILL")
+        child.kill("SIGKILL")
+        yield* awaitGone(pids.worker, "the worker")
+        yield* awaitGone(pids.group, "its child")
       })
     )
   )

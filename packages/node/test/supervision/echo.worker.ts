@@ -78,7 +78,8 @@ export default Worker.serve(
         const command = "trap '' TERM HUP; while :; do sleep 1; done"
         const child = setsid
           ? spawn("setsid", ["sh", "-c", command], { stdio: "inherit" })
-          : spawn("sh", ["-c", command], { stdio: "inherit" })
+          : // Without the daemon's marker, so that only its group says whose it is.
+            spawn("sh", ["-c", command], { stdio: "inherit", env: { PATH: process.env["PATH"] } })
         return child.pid ?? 0
       })
   },

@@ -1,7 +1,7 @@
 /**
  * A daemon in small: starts a worker with a grandchild in its group and one in a session of its own,
- * prints all their pids as one line of JSON, and waits to be killed; with `close` it ends as it should
- * when its standard input ends. The warden's pid is among them under `warden`.
+ * prints all their pids as one line of JSON, and waits to be killed; it ends as it should when its standard input
+ * ends. The worker is stuck in a loop, or `idle`. The warden's pid is among them under `warden`.
  */
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
@@ -25,8 +25,8 @@ await Effect.runPromise(
       const group = yield* a.Breed({ setsid: false })
       const session = yield* a.Breed({ setsid: true })
       const { pid } = yield* runtime.info("a")
-      // The worker cannot notice anything by itself from now on.
-      yield* Effect.forkChild(Effect.exit(a.Spin()))
+      // Unless it is to be idle, the worker cannot notice anything by itself from now on.
+      if (process.argv[2] !== "idle") yield* Effect.forkChild(Effect.exit(a.Spin()))
       console.log(JSON.stringify({ worker: pid, group, session, warden: wardenOf(process.pid) }))
       yield* stdinEnded
       yield* runtime.kill("a")
