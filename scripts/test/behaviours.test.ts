@@ -23,7 +23,9 @@ interface Row {
   readonly missing: string
 }
 
-const fileOf = (name: string): string => name.replace(/^(\w+)\/(.*)$/, "packages/$1/test/$2.test.ts")
+/** `runtime/log/Archive` is of a package, `examples/python-worker/pool` of an example. */
+const fileOf = (name: string): string =>
+  `${name.replace(/^(examples\/[\w-]+|\w+)\//, "$1/test/").replace(/^(?!examples\/)/, "packages/")}.test.ts`
 
 const rows: ReadonlyArray<Row> = readFileSync(join(root, "docs/testing.md"), "utf8")
   .split("\n")
