@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
-import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
+import type * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect, Fiber, Stream } from "effect"
 import { FixtureRpcs, Refused } from "./FixtureRpcs.ts"
