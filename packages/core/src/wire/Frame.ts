@@ -72,13 +72,37 @@ export type FromWorker =
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What a frame looks like. One that is nested too deep to be written again has come all the same. */
-const show = (frame: unknown): string => {
-  try {
-    return JSON.stringify(frame) ?? "undefined"
-  } catch {
-    return "nested too deep to be shown"
+/** Characters of a frame or a line that a message shows. */
+const shown = 120
+
+/**
+ * What a frame looks like, as JSON, as far as a message shows it: it is left off at `room` characters or a few more. A
+ * worker may send frames of megabytes that are none.
+ */
+const show = (value: unknown, room = shown + 1): string => {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, room))
+  if (Array.isArray(value)) return showItems(value, room)
+  return isRecord(value) ? showFields(value, room) : String(value)
+}
+
+const showItems = (items: ReadonlyArray<unknown>, room: number): string => {
+  let text = "["
+  for (const item of items) {
+    if (text.length >= room) return text
+    if (text !== "[") text += ","
+    text += show(item, Math.max(1, room - text.length))
   }
+  return `${text}]`
+}
+
+const showFields = (fields: Record<string, unknown>, room: number): string => {
+  let text = "{"
+  for (const name in fields) {
+    if (text.length >= room) return text
+    text += `${text === "{" ? "" : ","}${JSON.stringify(name.slice(0, room))}:`
+    text += show(fields[name], Math.max(1, room - text.length))
+  }
+  return `${text}}`
 }
 
 /**
@@ -86,7 +110,7 @@ const show = (frame: unknown): string => {
  * which may be as long as a frame.
  */
 export const excerpt = (text: string): string =>
-  text.length > 120 ? `${Array.from(text.slice(0, 120)).join("")}…` : Array.from(text).join("")
+  text.length > shown ? `${Array.from(text.slice(0, shown)).join("")}…` : Array.from(text).join("")
 
 const malformed = (frame: unknown): string => `not a frame of the protocol: ${excerpt(show(frame))}`
 

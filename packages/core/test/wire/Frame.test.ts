@@ -73,6 +73,33 @@ describe("Frame", () => {
     )
   })
 
+  it("shows the beginning of what is no frame, as JSON", () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const text = JSON.stringify([value])
+        const shown = text.length > 120 ? `${text.slice(0, 120)}…` : text
+        expect(Frame.fromWorker([value])).toBe(`not a frame of the protocol: ${shown}`)
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("looks at no more of what is no frame than it shows", () => {
+    let looks = 0
+    const costly = {
+      get costly() {
+        looks += 1
+        return 1
+      }
+    }
+    const deep = JSON.parse(`${"[".repeat(5000)}1${"]".repeat(5000)}`)
+    for (const frame of [["x".repeat(200), costly], { a: "x".repeat(200), costly }, [deep, costly]]) {
+      expect(Frame.fromWorker(frame)).toHaveLength("not a frame of the protocol: ".length + 121)
+    }
+    expect(Frame.toWorker({ t: "call", id: "x".repeat(200), costly })).toContain('{"t":"call","id":"xxx')
+    expect(looks).toBe(0)
+  })
+
   it("ignores fields that it does not know", () => {
     expect(Frame.fromWorker({ t: "ready", v: 1, info: null, later: true })).toEqual({
       t: "ready",
@@ -83,10 +110,10 @@ describe("Frame", () => {
     expect(Frame.toWorker({ t: "stop", later: true })).toEqual({ t: "stop" })
   })
 
-  it("describes what is nested too deep to be written again", () => {
+  it("shows the beginning of what is nested too deep to be written again", () => {
     const deep: unknown = JSON.parse(`${"[".repeat(200_000)}${"]".repeat(200_000)}`)
-    expect(Frame.fromWorker(deep)).toContain("nested too deep")
-    expect(Frame.toWorker({ t: "odd", deep })).toContain("nested too deep")
+    expect(Frame.fromWorker(deep)).toContain("[[[[")
+    expect(Frame.toWorker({ t: "odd", deep })).toContain(`{"t":"odd","deep":[[[[`)
   })
 
   it("tells which call a malformed answer was for", () => {

@@ -248,7 +248,7 @@ describe("NodeSpawner", () => {
           const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
           yield* a.Echo({ text: "up" })
           yield* inBackground(a.WriteRaw({ text: `${deep}\n`, times: 1 }))
-          assert.include((yield* event("ProtocolViolated")).detail, "nested too deep")
+          assert.include((yield* event("ProtocolViolated")).detail, "not a frame of the protocol: [[[[")
           // As an answer it fails its call at most.
           const call = yield* Effect.forkChild(Effect.exit(a.Answer({ id: 3, raw: deep })))
           yield* Fiber.join(call)
