@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type { CallOptions, WorkerClient } from "../ipc/WorkerClient.ts"
 import type { CallTable, PendingCall } from "../supervision/CallTable.ts"
 import { CallTimeout, ProtocolViolation, type WorkerError } from "../supervision/WorkerError.ts"
+import * as callBound from "../supervision/internal/callBound.ts"
 import { toExit } from "./answer.ts"
 import * as rpcCodec from "./rpcCodec.ts"
 import { tooFarAhead, Unread } from "./unread.ts"
@@ -58,6 +59,9 @@ const request = (
   return bounded(target, codec, options, call)
 }
 
+const timedOut = (target: Target, codec: rpcCodec.RpcCodec, timeoutMs: number) => () =>
+  new CallTimeout({ key: target.key, method: codec.method, timeoutMs })
+
 const bounded = <A>(
   target: Target,
   codec: rpcCodec.RpcCodec,
@@ -65,26 +69,27 @@ const bounded = <A>(
   call: Effect.Effect<A, unknown>
 ): Effect.Effect<A, unknown> => {
   const timeoutMs = options?.timeoutMs
-  return timeoutMs === undefined
-    ? call
-    : Effect.timeoutOrElse(call, {
-        duration: timeoutMs,
-        orElse: () => Effect.fail(new CallTimeout({ key: target.key, method: codec.method, timeoutMs }))
-      })
+  return timeoutMs === undefined ? call : callBound.within(call, timeoutMs, timedOut(target, codec, timeoutMs))
 }
 
-/** The bound of a stream: how long its reader may have to wait for the next items. The reader's own time is its own. */
-const boundedItems =
-  (target: Target, codec: rpcCodec.RpcCodec, options: CallOptions | undefined) =>
-  <A>(items: Stream.Stream<A, unknown>): Stream.Stream<A, unknown> => {
-    const timeoutMs = options?.timeoutMs
-    return timeoutMs === undefined
-      ? items
-      : Stream.timeoutOrElse(items, {
-          duration: timeoutMs,
-          orElse: () => Stream.fail(new CallTimeout({ key: target.key, method: codec.method, timeoutMs }))
-        })
-  }
+/**
+ * The items of a stream, bounded: how long its reader may have to wait for the next ones. The reader's own time is its
+ * own, and for what has come already nothing is timed.
+ */
+const itemsOf = <A>(
+  target: Target,
+  codec: rpcCodec.RpcCodec,
+  options: CallOptions | undefined,
+  queue: Queue.Dequeue<A, unknown>
+): Stream.Stream<A, unknown> => {
+  const timeoutMs = options?.timeoutMs
+  const items = Stream.fromQueue(queue)
+  if (timeoutMs === undefined) return items
+  return Stream.transformPull(items, (pull) => {
+    const next = callBound.within(pull, timeoutMs, timedOut(target, codec, timeoutMs))
+    return Effect.succeed(Effect.suspend(() => (Queue.sizeUnsafe(queue) > 0 ? pull : next)))
+  })
+}
 
 const stream = (
   target: Target,
@@ -124,8 +129,7 @@ const stream = (
         Effect.sync(() => table.submit(pending)),
         () => Effect.sync(() => table.withdraw(pending))
       )
-      return Stream.fromQueue(queue).pipe(
-        boundedItems(target, codec, options),
+      return itemsOf(target, codec, options, queue).pipe(
         Stream.rechunk(1),
         Stream.mapEffect((values) => {
           unread.take()

@@ -108,6 +108,8 @@ describe("the bound of a stream", () => {
           Effect.flatMap((count) => Deferred.succeed(done, count))
         )
         yield* Effect.forkChild(reading)
+        // The worker has answered: from here on it is the reader that takes its time.
+        yield* settle
         yield* TestClock.adjust("10 minutes")
         assert.strictEqual(yield* Deferred.await(done), 5)
       })

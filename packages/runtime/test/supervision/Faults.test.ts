@@ -510,6 +510,55 @@ describe("before anything else happens to a key", () => {
     }
   )
 
+  it.effect("a bound of a call that passed while this process stood still leaves time to read the answer", () =>
+    Effect.gen(function* () {
+      const clock = yield* TestClock.make()
+      let skipped = 0
+      // As after SIGSTOP: the clock has gone on, the timers have not.
+      const jumping: TestClock.TestClock = {
+        ...clock,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(skipped) * 1_000_000n
+      }
+      const unread = Latch.makeUnsafe(false)
+      const pipe = (fake: Spawner.Spawner["Service"]): Spawner.Spawner["Service"] => ({
+        ...fake,
+        spawn: (spec, options) =>
+          Effect.map(fake.spawn(spec, options), (child) => ({
+            ...child,
+            channel: {
+              ...child.channel,
+              onFrameUnsafe: (receive) =>
+                child.channel.onFrameUnsafe((frame) => {
+                  const isReady = typeof frame === "object" && frame !== null && "v" in frame
+                  if (isReady || unread.isOpen()) return receive(frame)
+                  Effect.runFork(Effect.map(unread.await, () => receive(frame)))
+                })
+            }
+          }))
+      })
+      yield* setup({ spawner: pipe, heartbeat: false }, ({ runtime }) =>
+        Effect.gen(function* () {
+          const a = yield* runtime.client("a")
+          const call = yield* inBackground(a.Echo({ text: "there" }, { timeoutMs: 5000 }))
+          const items = yield* inBackground(Stream.runCount(a.Count({ to: 5 }, { timeoutMs: 5000 })))
+          const never = yield* inBackground(Effect.flip(a.Hang(undefined, { timeoutMs: 5000 })))
+          yield* clock.adjust(0)
+          skipped = 600_000
+          yield* clock.adjust("5 seconds")
+          for (const one of [call, items, never]) assert.isUndefined(one.pollUnsafe())
+          unread.openUnsafe()
+          yield* clock.adjust(0)
+          assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed("there"))
+          assert.deepStrictEqual(yield* Fiber.join(items), Exit.succeed(5))
+          // What has no answer fails all the same, a second later.
+          yield* clock.adjust("1 second")
+          const late = yield* Fiber.join(never)
+          assert.deepInclude(Exit.isSuccess(late) ? late.value : late, { _tag: "CallTimeout", timeoutMs: 5000 })
+        })
+      ).pipe(Effect.provideService(Clock.Clock, jumping))
+    })
+  )
+
   it.effect("a bound for ready that passed while this process stood still begins anew (R8)", () =>
     Effect.gen(function* () {
       const clock = yield* TestClock.make()

@@ -2,17 +2,13 @@
  * The state of a pool, and the only place where it changes. Inputs are decided and carried out one after the other,
  * synchronously, wherever they come from; one that comes while another is carried out has its turn when that is done.
  */
+import * as Heartbeat from "@nerve/core/supervision/Heartbeat"
 import * as PoolMachine from "@nerve/core/supervision/PoolMachine"
 import * as PoolState from "@nerve/core/supervision/PoolState"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import { stallGraceMs } from "./callBound.ts"
 import { PoolTimer } from "./poolTimer.ts"
-
-/** A timer that comes later than this was held up. */
-const stallMs = 1000
-
-/** After standing still, how long answers that have come meanwhile may take to be read. */
-const stallGraceMs = 1000
 
 /** What the pool does about what was decided. */
 export interface Host {
@@ -75,7 +71,7 @@ export class PoolEngine {
   }
 
   #onTimer(at: number, lateMs: number): void {
-    if (lateMs > stallMs) this.step({ _tag: "Stalled", forMs: lateMs + stallGraceMs })
+    if (lateMs > Heartbeat.stallMs) this.step({ _tag: "Stalled", forMs: lateMs + stallGraceMs })
     this.#host.beforeTick(at)
     this.step({ _tag: "Tick" })
   }
