@@ -60,13 +60,13 @@ export const intensity = (options: {
   /** Delay before each respawn; none unless told. */
   readonly delay?: Duration.Input
 }): RespawnPolicy => {
-  const within = Duration.toMillis(Duration.fromInputUnsafe(options.within))
+  const withinMs = Duration.toMillis(Duration.fromInputUnsafe(options.within))
   const delay = Duration.fromInputUnsafe(options.delay ?? 0)
   return Schedule.fromStep(
     Effect.sync(() => {
       let crashes: ReadonlyArray<number> = []
       return (now: number, _crash: Crash) => {
-        crashes = [...crashes.filter((at) => now - at < within), now]
+        crashes = CircuitBreaker.within(crashes, now, withinMs)
         return crashes.length >= options.max
           ? Cause.done(crashes.length)
           : Effect.succeed([crashes.length, delay] as [number, Duration.Duration])

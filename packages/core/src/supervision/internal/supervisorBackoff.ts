@@ -3,7 +3,7 @@
  * whole round that waits for it; and the end of the policy, which gives up.
  */
 import { type Child, sharedFrom } from "../SupervisorState.ts"
-import { endTrial, release } from "./supervisorBreaker.ts"
+import { release } from "./supervisorBreaker.ts"
 import type { Draft } from "./supervisorDraft.ts"
 
 /** Its policy has ended: it is given up, with those that share its fate. */
@@ -11,8 +11,7 @@ export const giveUp = (draft: Draft, child: Child): void => {
   const { round } = draft.machine
   draft.act({ _tag: "GiveUp", id: child.id, crashes: child.crashes })
   if (child.phase === "Delayed" || round === null) {
-    draft.setChild(child, { phase: "GivenUp" })
-    return endTrial(draft, child.id)
+    return draft.setChild(child, { phase: "GivenUp" })
   }
   for (const id of draft.machine.order.slice(sharedFrom(draft.machine, child.id))) {
     const other = draft.child(id)
@@ -30,11 +29,10 @@ export const delayOver = (draft: Draft, child: Child): void => {
   release(draft)
 }
 
-/** The culprit was removed while its backoff ran: the others need not wait for it. */
+/** The culprit was removed: the others need not wait for its backoff. */
 export const startRoundAgain = (draft: Draft): void => {
   const { round } = draft.machine
   if (round?.stage !== "Waiting") return
-  draft.act({ _tag: "CancelDelay", id: round.crash.id })
   draft.set({ round: { ...round, stage: "Held" } })
   release(draft)
 }

@@ -8,8 +8,10 @@ import { spawn, startRound } from "./supervisorStarts.ts"
 
 /** One crash more. */
 export const count = (draft: Draft, now: number): void => {
-  const { breaker: state, settings } = draft.machine
+  const { breaker: state, settings, trial } = draft.machine
   if (settings.breaker === null) return
+  // Nobody was held when the cooldown ended: the restart that follows this crash is the trial.
+  if (state._tag === "HalfOpen" && trial === null) return
   const breaker = CircuitBreaker.crashed(settings.breaker, state, now)
   draft.set({ breaker })
   if (breaker._tag === "Open" && state._tag !== "Open") {

@@ -27,8 +27,9 @@ export const remove = (draft: Draft, id: string): void => {
   const child = draft.child(id)
   if (child === undefined || child.removing) return
   if (!isUp(child)) {
-    if (child.phase === "Delayed") draft.act({ _tag: "CancelDelay", id })
     const wasCulprit = isCulprit(draft.machine, id)
+    // Before it is forgotten: whoever carries this out looks it up.
+    if (child.phase === "Delayed" || wasCulprit) draft.act({ _tag: "CancelDelay", id })
     forget(draft, id)
     if (wasCulprit) startRoundAgain(draft)
     return endTrial(draft, id)

@@ -34,6 +34,6 @@ describe("supervisorBackoff", () => {
       ["b", "always"]
     ])
     world.exits("a", failed).exits("b", stopped).take()
-    expect(world.input({ _tag: "RemoveAsked", id: "a" }).take()).toEqual(["Removed a", "CancelDelay a", "Spawn b"])
+    expect(world.input({ _tag: "RemoveAsked", id: "a" }).take()).toEqual(["CancelDelay a", "Removed a", "Spawn b"])
   })
 })

@@ -45,6 +45,19 @@ describe("supervisorBreaker", () => {
     ])
   })
 
+  it("breaker: where nobody was held when the cooldown ended, the next restart is the trial", () => {
+    const world = running({ breaker })
+    world.exits("a", failed).respawns().started("a").exits("b", failed)
+    world.input({ _tag: "RespawnDecided", ...(world.policies.shift() ?? { id: "", incarnation: 0 }), delayMs: 60_000 })
+    expect(world.elapsed(10_000).machine.breaker._tag).toBe("HalfOpen")
+    world.take()
+    expect(world.exits("c", failed).respawns().take()).toEqual(["AskPolicy c", "StartDelay c", "Spawn c"])
+    expect(world.delayOver("b").take()).toEqual([])
+    expect(world.started("c").take()).toEqual(["StartBreakerTimer"])
+    expect(world.elapsed(5000).take()).toEqual(["Spawn b"])
+    expect(world.machine.breaker._tag).toBe("Closed")
+  })
+
   it("breaker: one-for-all has it too", () => {
     const world = running({ breaker, strategy: "one-for-all" }, [
       ["a", "always"],
