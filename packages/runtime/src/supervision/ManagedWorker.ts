@@ -472,8 +472,9 @@ export const make = Effect.fnUntraced(function* <K>(
         return
       case "GiveUp": {
         const error = new RespawnLimitReached({ key: name, crashes: machine.crashes, lastFailure: action.reason })
-        refuse(error)
         yield* options.emit({ _tag: "WorkerGivenUp", key, crashes: machine.crashes, reason: action.reason })
+        // Only now: whoever is refused finds the event told. What has come meanwhile waits, and fails with the rest.
+        refuse(error)
         calls.failWaiting(error)
         ready.settle(Effect.fail(error))
         return
@@ -565,7 +566,3 @@ export const make = Effect.fnUntraced(function* <K>(
     reset: Effect.suspend(() => (over ? Effect.void : resets.ask(() => post({ _tag: "ResetAsked" }))))
   }
 })
-
-/** How an exit reads in a log line. */
-export const describeExit = (event: Extract<WorkerEvent<unknown>, { readonly _tag: "WorkerExited" }>): string =>
-  `${event.expected ? "stopped" : "died"} (${event.reason}${event.reason.includes(format(event.exit)) ? "" : `, ${format(event.exit)}`})`

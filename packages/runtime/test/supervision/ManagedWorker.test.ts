@@ -278,6 +278,32 @@ describe("bounds", () => {
   )
 })
 
+describe("a giving up (R6)", () => {
+  it.effect("is told before anybody is refused for it: what comes meanwhile waits, and fails with the rest", () => {
+    const told = Latch.makeUnsafe(false)
+    return setup(
+      {
+        respawn: RespawnPolicy.never,
+        onEvent: (event) => (event._tag === "WorkerGivenUp" ? told.await : Effect.void)
+      },
+      ({ children, events, runtime }) =>
+        Effect.gen(function* () {
+          const a = yield* runtime.client("a")
+          yield* runtime.start("a")
+          yield* children.living("a").exit({ code: 1, signal: null })
+          yield* settle
+          assert.strictEqual(events.at(-1)?._tag, "WorkerGivenUp")
+          const call = yield* inBackground(a.Echo({ text: "meanwhile" }))
+          yield* settle
+          assert.isUndefined(call.pollUnsafe())
+          told.openUnsafe()
+          assert.strictEqual(errorTag(yield* Fiber.join(call)), "RespawnLimitReached")
+          assert.strictEqual(errorTag(yield* Effect.exit(a.Echo({ text: "later" }))), "RespawnLimitReached")
+        }).pipe(Effect.ensuring(told.open))
+    )
+  })
+})
+
 describe("a reset (R6)", () => {
   it.effect("forgets the crashes, for the policy too", () =>
     setup({ respawn: RespawnPolicy.intensity({ max: 2, within: "1 hour" }) }, ({ children, runtime }) =>

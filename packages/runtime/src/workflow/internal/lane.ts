@@ -141,8 +141,6 @@ export const make = (options: Options): Lane => {
     }
     const end = RunLog.ofOutcome(threadId, outcome)
     if (end === undefined) return
-    // Known before the slot is free, so that nobody is started into a refusal.
-    if (outcome._tag === "GivenUp") yield* worker.refused(outcome.reason)
     yield* untilStored(
       locked(
         Effect.suspend(() =>

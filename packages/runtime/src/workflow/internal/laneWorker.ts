@@ -21,10 +21,8 @@ export interface LaneWorker {
   readonly roles: () => ReadonlyArray<string>
   /** Why it does not load, or is there no more. */
   readonly problem: () => Problem | null
-  /** Takes over what an event tells of it. */
+  /** Takes over what an event tells of it. A worker that was given up refuses nobody before that was told. */
   readonly learn: (event: WorkerEvent<WorkflowName>) => void
-  /** A thread was refused since the worker was given up, which may be known before its event is here. */
-  readonly refused: (reason: string) => Effect.Effect<void>
   /** Waits until the role has stopped in the worker; a worker that hangs is killed. */
   readonly confirmStopped: (threadId: ThreadId) => Effect.Effect<void>
   /** Gives a worker that was given up another chance. */
@@ -40,10 +38,6 @@ export const make = (runtime: WorkflowRuntime, workflow: WorkflowName, killBound
     if (event._tag === "WorkerReady") ready = Option.getOrUndefined(decodeReady(event.info))
     if (event._tag === "WorkerGivenUp") givenUp = event.reason
   }
-
-  const refused = Effect.fnUntraced(function* (reason: string) {
-    if (givenUp === undefined && (yield* info).state === "given-up") givenUp = reason
-  })
 
   const problem = (): Problem | null => (givenUp === undefined ? (ready?.problem ?? null) : isGone(workflow, givenUp))
 
@@ -82,7 +76,7 @@ export const make = (runtime: WorkflowRuntime, workflow: WorkflowName, killBound
     givenUp = undefined
   })
 
-  return { givenUp: () => givenUp, roles: () => ready?.roles ?? [], problem, learn, refused, confirmStopped, revive }
+  return { givenUp: () => givenUp, roles: () => ready?.roles ?? [], problem, learn, confirmStopped, revive }
 }
 
 const isGone = (workflow: WorkflowName, why: string): Problem => ({
