@@ -1,7 +1,7 @@
 /**
- * Orphans: workers in every state, with every kind of child, and their daemon killed with `kill -9`. In the one half of
- * the rounds the warden does its work; in the other it was killed first (the daemon stopped meanwhile, so that it could
- * not start another one), and the next start has to find what is left.
+ * Orphans: workers in every state, with every kind of child, and their daemon killed with `kill -9`. The wardens do their
+ * work; or one of the two was killed first (the daemon stopped meanwhile, so that it could not start another one), and
+ * the other does it; or both were, and the next start has to find what is left.
  *
  * All processes of a round work below one folder, and are found by that. It takes Linux's /proc.
  */
@@ -20,7 +20,7 @@ const program = fileURLToPath(new URL("./orphans/daemon.ts", import.meta.url))
 /** A living process below the folder. */
 interface Living {
   readonly pid: number
-  /** `busy-session`; empty for the daemon and its warden. */
+  /** `busy-session`; empty for the daemon and its wardens. */
   readonly one: string
   readonly command: string
 }
@@ -110,7 +110,8 @@ export interface Round {
  */
 export const round = (options: {
   readonly cases: ReadonlyArray<Case>
-  readonly wardenFirst: boolean
+  /** How many of the two are killed before the daemon. */
+  readonly wardensFirst: 0 | 1 | 2
   readonly boundMs: number
   readonly except?: (survivor: string) => boolean
 }): Effect.Effect<Round> =>
@@ -125,9 +126,10 @@ export const round = (options: {
         return options.cases.filter((one) => living.filter((it) => it.one === folderOf(one)).length !== sizeOf(one))
       }
       yield* until("as many processes as there are to be of each case", () => lacking().length === 0, lacking)
-      if (options.wardenFirst) {
+      if (options.wardensFirst > 0) {
         daemon.kill("SIGSTOP")
-        for (const { command, pid } of livingIn(folder)) if (command.includes("nerve-warden")) signal(pid, "SIGKILL")
+        const wardens = livingIn(folder).filter(({ command }) => command.includes("nerve-warden"))
+        for (const { pid } of wardens.slice(0, options.wardensFirst)) signal(pid, "SIGKILL")
       }
       const killed = performance.now()
       daemon.kill("SIGKILL")
@@ -159,39 +161,41 @@ export const casesOf = (survivors: ReadonlyArray<string>): ReadonlyArray<string>
 /** In these states a worker cannot notice the end of its pipe. */
 const deaf = ["busy", "stopped", "spawnSync"]
 
-/** With the warden gone as well: whoever cannot notice anything, and who has left its worker's process group. */
+/** With both wardens gone as well: whoever cannot notice anything, and who has left its worker's process group. */
 export const isExcused = (survivor: string): boolean =>
   deaf.some((state) => survivor.startsWith(`${state}-`)) || /-(?:session|doubleFork): .*sleep 1000$/.test(survivor)
 
 const run = Effect.fnUntraced(function* ({ say, times }: Settings): Effect.fn.Return<Figures> {
-  const withWarden: Array<Round> = []
+  const guarded: Array<Round> = []
   const without: Array<Round> = []
   for (let n = 1; n <= times; n++) {
-    const first = yield* round({ cases, wardenFirst: false, boundMs: 2000 })
-    withWarden.push(first)
-    const second = yield* round({ cases, wardenFirst: true, boundMs: 2000 })
-    without.push(second)
+    const first = yield* round({ cases, wardensFirst: 0, boundMs: 2000 })
+    const second = yield* round({ cases, wardensFirst: 1, boundMs: 2000 })
+    guarded.push(first, second)
+    const third = yield* round({ cases, wardensFirst: 2, boundMs: 2000 })
+    without.push(third)
     say(
-      `round ${n}: gone after ${Math.round(first.goneMs)} ms; with the warden killed first ` +
-        `${second.survivors.length} lived on, swept in ${Math.round(second.sweptMs ?? 0)} ms`
+      `round ${n}: gone after ${Math.round(first.goneMs)} ms, with one warden killed first ` +
+        `${Math.round(second.goneMs)} ms; with both ${third.survivors.length} lived on, ` +
+        `swept in ${Math.round(third.sweptMs ?? 0)} ms`
     )
   }
-  const survivors = withWarden.flatMap((one) => one.survivors)
+  const survivors = guarded.flatMap((one) => one.survivors)
   const unexcused = without.flatMap((one) => one.survivors).filter((one) => !isExcused(one))
-  const left = [...withWarden, ...without].flatMap((one) => one.left)
+  const left = [...guarded, ...without].flatMap((one) => one.left)
   return {
     ok: survivors.length === 0 && unexcused.length === 0 && left.length === 0,
     cases: cases.length,
-    kills: 2 * times,
+    kills: 3 * times,
     goneMs: {
       p50: quantile(
-        withWarden.map((one) => one.goneMs),
+        guarded.map((one) => one.goneMs),
         0.5
       ),
-      max: Math.max(...withWarden.map((one) => one.goneMs))
+      max: Math.max(...guarded.map((one) => one.goneMs))
     },
     survivorsAt2s: survivors,
-    wardenFirst: {
+    bothWardensFirst: {
       aliveAt2s: casesOf(without.flatMap((one) => one.survivors)),
       unexpected: unexcused,
       sweepMs: { max: Math.max(...without.map((one) => one.sweptMs ?? 0)) },
@@ -201,8 +205,8 @@ const run = Effect.fnUntraced(function* ({ say, times }: Settings): Effect.fn.Re
 })
 
 export const orphans: Proof = {
-  what: "kill -9 of a daemon, and of its warden first, with workers in every state and children of every kind",
-  unit: "rounds of two kills each",
+  what: "kill -9 of a daemon, and of one or both of its wardens first, with workers in every state and children of every kind",
+  unit: "rounds of three kills each",
   times: 20,
   run
 }

@@ -1,6 +1,6 @@
 /**
  * One round of the proof `orphans` (L6): a worker in every state with every kind of child, and the daemon killed with
- * `kill -9`; beside it the same with the warden killed first.
+ * `kill -9`; beside it the same with wardens killed first.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -13,21 +13,27 @@ const few = cases.filter((one) => one.endsWith("/none") || one.endsWith("/double
 
 describe.skipIf(!existsSync("/proc/self/cwd")).concurrent("a daemon killed with kill -9", () => {
   it.live("leaves no process, whatever its workers were at and whatever they had started", () =>
-    Effect.map(round({ cases, wardenFirst: false, boundMs: 60_000 }), ({ survivors }) =>
+    Effect.map(round({ cases, wardensFirst: 0, boundMs: 60_000 }), ({ survivors }) =>
       assert.deepStrictEqual(casesOf(survivors), [])
     )
   )
 
-  it.live("and its warden before it: who can notice leaves by itself, the next start ends the others", () =>
+  it.live("nor with one of its wardens killed first", () =>
+    Effect.map(round({ cases: few, wardensFirst: 1, boundMs: 60_000 }), ({ survivors }) =>
+      assert.deepStrictEqual(casesOf(survivors), [])
+    )
+  )
+
+  it.live("and both wardens before it: who can notice leaves by itself, the next start ends the others", () =>
     Effect.gen(function* () {
       const { left, survivors } = yield* round({
         cases: few,
-        wardenFirst: true,
+        wardensFirst: 2,
         boundMs: 60_000,
         except: isExcused
       })
       assert.deepStrictEqual(casesOf(survivors.filter((one) => !isExcused(one))), [])
-      // They could not notice: that they live shows that the warden was really gone.
+      // They could not notice: that they live shows that the wardens were really gone.
       assert.includeMembers([...casesOf(survivors)], ["busy-none", "spawnSync-none", "stopped-none"])
       assert.deepStrictEqual(casesOf(left), [])
     })

@@ -33,7 +33,7 @@ export interface Running {
  */
 const togetherMs = 500
 
-/** A second signal means: now. What becomes of the workers then is the warden's business. */
+/** A second signal means: now. What becomes of the workers then is the wardens' business. */
 const stopOnSignal = Effect.fnUntraced(function* (stop: Deferred.Deferred<void>) {
   const signals = yield* Signals
   const clock = yield* Clock.Clock

@@ -22,7 +22,7 @@ import {
   start,
   stored,
   trigger,
-  wardenIn,
+  wardensIn,
   workerPid,
   workspace,
   write
@@ -114,15 +114,15 @@ workflows:
       const grandchildren = String(field(started, "line")).split(" ").slice(1).map(Number)
       const thread = yield* trigger(root, "talk", "hello")
       yield* nerve.entry("round 2", printed("workflow:talk", Fixtures.inRound(2, thread)))
-      // The daemon, its warden, four workers and two grandchildren.
-      assert.isAtLeast(processesIn(root).length, 8)
+      // The daemon, its two wardens, four workers and two grandchildren.
+      assert.isAtLeast(processesIn(root).length, 9)
       assert.includeMembers([...processesIn(root)], grandchildren)
       yield* kill9(nerve)
       yield* allGone(root, "2 seconds")
     })
   )
 
-  it.live("whose warden was killed before it, is cleaned up after by the next start, before anything runs (L6)", () =>
+  it.live("whose wardens were killed before it, is cleaned up after by the next start, before anything runs (L6)", () =>
     Effect.gen(function* () {
       const root = yield* workspace({
         "nerve.yaml": "senses:\n  busy: { interval: 1s, timeout: 1m }\n  parent: { interval: 1s }\n",
@@ -144,7 +144,7 @@ workflows:
       const busy = yield* workerPid(nerve, "sense:busy")
       // Stopped, it cannot start another warden.
       nerve.kill("SIGSTOP")
-      signal(wardenIn(root), "SIGKILL")
+      for (const pid of wardensIn(root)) signal(pid, "SIGKILL")
       yield* kill9(nerve)
       assert.includeMembers([...processesIn(root)], [busy, child])
       const next = yield* daemon(root)

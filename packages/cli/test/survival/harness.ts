@@ -87,9 +87,9 @@ const named = (pid: number): string => `${pid} (${textOf(`/proc/${pid}/cmdline`)
 /** Which of them live, for a message that can be read. */
 export const namesIn = (root: string): ReadonlyArray<string> => processesIn(root).map(named)
 
-/** The pid of the daemon's warden. */
-export const wardenIn = (root: string): number =>
-  processesIn(root).find((pid) => textOf(`/proc/${pid}/cmdline`).includes("nerve-warden")) ?? 0
+/** The pids of the daemon's wardens. */
+export const wardensIn = (root: string): ReadonlyArray<number> =>
+  processesIn(root).filter((pid) => textOf(`/proc/${pid}/cmdline`).includes("nerve-warden"))
 
 /** Sends a signal, unless the process is gone. */
 export const signal = (pid: number, name: NodeJS.Signals): void => {

@@ -3,7 +3,7 @@
  *
  * While a daemon lives, a file says which processes it has started, by pid and start time, and the marker
  * that they carry in their environment. A daemon that ends as it should takes the file away. One that is
- * found at a start is of a daemon that was killed, and whose warden was killed as well or has not come
+ * found at a start is of a daemon that was killed, and whose wardens were killed as well or have not come
  * round yet: what lives of it is ended. A process that merely has the pid of one of them is left alone.
  */
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ export const Record = Schema.Struct({
   marker: Schema.String,
   /** The daemon itself. */
   owner: Known,
-  /** Leaders of the process groups that live, and the warden. */
+  /** Leaders of the process groups that live, and the wardens. */
   processes: Schema.Array(Known)
 })
 export type Record = typeof Record.Type

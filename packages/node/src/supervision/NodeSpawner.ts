@@ -2,8 +2,8 @@
  * The `Spawner` on Node: one child process per incarnation, in a process group of its own, with a
  * socketpair on fd 3 (or its stdin and stdout) as its channel and its output captured line by line.
  *
- * Children leave by themselves when their pipe ends; the warden sees to those that cannot. Where the warden
- * was killed as well, the next start does (`leftovers`).
+ * Children leave by themselves when their pipe ends; the wardens see to those that cannot. Where the wardens
+ * were killed as well, the next start does (`leftovers`).
  */
 import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
 import type { Channel } from "@nerve/runtime/ipc/Channel"
@@ -61,13 +61,13 @@ export interface Options {
   readonly env?: ReadonlyArray<string>
   /**
    * A file that says which processes live, for the next start: what this process leaves behind, should it be killed
-   * together with its warden, is then ended before anything is started. One file for one process at a time; its
+   * together with its wardens, is then ended before anything is started. One file for one process at a time; its
    * folder must exist. Without one, nothing is swept.
    */
   readonly leftovers?: string
 }
 
-/** Spawns children of this process, guarded by a warden of its own. */
+/** Spawns children of this process, guarded by two wardens of its own. */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Spawner["Service"], never, Scope.Scope> {

@@ -3,6 +3,9 @@
  * groups live; when the daemon dies, however it dies, the warden's standard input ends and it kills
  * them all (L6). That reaches workers that cannot notice by themselves: stuck in a loop, stopped.
  *
+ * There are two of them, each with a successor. A daemon that dies in the moment after one was killed, before it could
+ * start the successor, has the other.
+ *
  * On Linux it also kills every process that carries this daemon's marker in its environment, so
  * children in sessions of their own go as well. It is a POSIX shell script: 1.7 MB, no Node.
  */
@@ -48,8 +51,8 @@ export interface Roll {
 }
 
 export interface Warden {
-  /** Of the present one: a warden that was killed has a successor. */
-  readonly pid: () => number | undefined
+  /** Of the present ones: a warden that was killed has a successor. */
+  readonly pids: () => ReadonlyArray<number>
   /** A process group lives. */
   readonly guardUnsafe: (pid: number) => void
   /** It is gone and reaped. */
@@ -60,7 +63,7 @@ export interface Warden {
 const sweepBound = "5 seconds"
 
 /**
- * One that was killed has a successor in a moment, for without it nobody is guarded; one that cannot live (no shell, no
+ * One that was killed has a successor in a moment, for the other may be killed next; one that cannot live (no shell, no
  * process left to the user) is tried again more and more slowly, without end.
  */
 const policy = RespawnPolicy.resetAfter("1 minute")(
@@ -76,11 +79,16 @@ export const launch = (marker: string): ChildProcess =>
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin" }
   })
 
-/**
- * Starts a warden for the processes that carry `marker`, and the next one when it is gone; the last one goes when the
- * scope closes. `start` is how one is started, `launch` unless told.
- */
-export const make = Effect.fnUntraced(function* (
+/** Starts two wardens for the processes that carry `marker`; they go when the scope closes. */
+export const make = (marker: string, roll?: Roll): Effect.Effect<Warden, never, Scope.Scope> =>
+  Effect.map(Effect.all([makeOne(marker, roll), makeOne(marker, roll)]), (wardens): Warden => ({
+    pids: () => wardens.flatMap((one) => one.pids()),
+    guardUnsafe: (pid) => wardens.forEach((one) => one.guardUnsafe(pid)),
+    releaseUnsafe: (pid) => wardens.forEach((one) => one.releaseUnsafe(pid))
+  }))
+
+/** Starts one, and the next when it is gone. `start` is how that is done, `launch` unless told. */
+export const makeOne = Effect.fnUntraced(function* (
   marker: string,
   roll?: Roll,
   start: (marker: string) => ChildProcess = launch
@@ -99,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
     { startImmediately: true }
   )
   return {
-    pid: () => post.pid,
+    pids: () => (post.pid === undefined ? [] : [post.pid]),
     guardUnsafe: (pid) => post.guard(pid),
     releaseUnsafe: (pid) => post.release(pid)
   }
@@ -115,7 +123,7 @@ const succession = Effect.fnUntraced(function* (post: Post, start: () => ChildPr
     const since = nowMs()
     const why = yield* post.manned(start)
     // The same trouble once, not each minute.
-    if (why !== told) yield* Effect.logWarning(`no warden guards the workers of this process for now: ${why}`)
+    if (why !== told) yield* Effect.logWarning(`a warden of the workers of this process has to be replaced: ${why}`)
     told = why
     const decision = yield* decide(nowMs(), { exit: null, uptimeMs: nowMs() - since })
     yield* Effect.sleep(decision._tag === "Respawn" ? decision.delayMs : 0)

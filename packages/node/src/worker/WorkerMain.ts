@@ -4,7 +4,7 @@
  *
  * When the pipe ends the parent is gone: the program is interrupted and the process exits, by force
  * if the program does not give way, and takes its process group with it. What a stuck event loop cannot
- * do, the warden does.
+ * do, the wardens do.
  */
 import * as Frame from "@nerve/core/wire/Frame"
 import type { Channel } from "@nerve/runtime/ipc/Channel"

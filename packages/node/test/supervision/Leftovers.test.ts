@@ -229,7 +229,7 @@ describe("the sweep", () => {
       )
     ))
 
-  it("is done by a NodeSpawner before it starts anything, and records its warden and its workers while they live", () =>
+  it("is done by a NodeSpawner before it starts anything, and records its wardens and its workers while they live", () =>
     setup(async (file, run) => {
       const left = run()
       write(file, "m", [{ pid: left.pid ?? 0, started: await startedOf(left.pid ?? 0) }])
@@ -241,16 +241,16 @@ describe("the sweep", () => {
           Effect.gen(function* () {
             const spawner = yield* NodeSpawner.make({ leftovers: file })
             assert.deepStrictEqual(yield* Effect.promise(() => ended), [null, "SIGKILL"])
-            const warden = pids()
-            assert.lengthOf(warden, 1)
+            const wardens = pids()
+            assert.lengthOf(wardens, 2)
             const context = { key: "a", incarnation: 1, output: { line: () => {} } }
             yield* Effect.scoped(
               Effect.gen(function* () {
                 const child = yield* spawner.spawn(WorkerSpec.command("sleep", ["1000"]), context)
-                assert.deepStrictEqual(pids(), [...warden, child.pid])
+                assert.deepStrictEqual(pids(), [...wardens, child.pid])
               })
             )
-            assert.deepStrictEqual(pids(), warden)
+            assert.deepStrictEqual(pids(), wardens)
           })
         )
       )

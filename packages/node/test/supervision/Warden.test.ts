@@ -7,7 +7,7 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { wardenOf } from "./wardenOf.ts"
+import { wardensOf } from "./wardensOf.ts"
 
 const fixture = fileURLToPath(new URL("./wardenParent.fixture.ts", import.meta.url))
 
@@ -15,7 +15,7 @@ interface Pids {
   readonly worker: number
   readonly group: number
   readonly session: number
-  readonly warden: number
+  readonly wardens: ReadonlyArray<number>
 }
 
 const alive = (pid: number): boolean => {
@@ -61,7 +61,7 @@ const expected = (pids: Pids): ReadonlyArray<readonly [string, number]> => [
   ["the worker", pids.worker],
   ["its child", pids.group],
   ...(process.platform === "linux" ? [["its child in a session of its own", pids.session] as const] : []),
-  ["the warden", pids.warden]
+  ...pids.wardens.map((pid) => ["a warden", pid] as const)
 ]
 
 describe("Warden", () => {
@@ -69,6 +69,7 @@ describe("Warden", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const { child, pids } = yield* parent
+        assert.lengthOf(pids.wardens, 2)
         for (const [what, pid] of expected(pids)) assert.isTrue(alive(pid), what)
         child.kill("SIGKILL")
         for (const [what, pid] of expected(pids)) yield* awaitGone(pid, what)
@@ -89,31 +90,48 @@ describe("Warden", () => {
     )
   )
 
-  it.live("a warden that is killed has a successor that knows the same", () =>
+  it.live("wardens that are killed have successors that know the same", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const { child, pids } = yield* parent
-        process.kill(pids.warden, "SIGKILL")
-        yield* awaitGone(pids.warden, "the first warden")
-        const successor = yield* Effect.sync(() => wardenOf(child.pid ?? 0)).pipe(
-          Effect.repeat({ until: (pid: number) => pid > 0, schedule: Schedule.spaced("10 millis") }),
+        for (const pid of pids.wardens) process.kill(pid, "SIGKILL")
+        for (const pid of pids.wardens) yield* awaitGone(pid, "a first warden")
+        const wardens = yield* Effect.sync(() => wardensOf(child.pid ?? 0)).pipe(
+          Effect.repeat({
+            until: (pids: ReadonlyArray<number>) => pids.length === 2,
+            schedule: Schedule.spaced("10 millis")
+          }),
           Effect.timeout("60 seconds")
         )
         // Frozen, the worker cannot notice the end of its pipe.
         process.kill(pids.worker, "SIGSTOP")
         child.kill("SIGKILL")
-        for (const [what, pid] of expected({ ...pids, warden: successor })) yield* awaitGone(pid, what)
+        for (const [what, pid] of expected({ ...pids, wardens })) yield* awaitGone(pid, what)
       })
     )
   )
 
-  it.live("where it was killed as well, a worker that notices leaves by itself and takes its group along", () =>
+  for (const which of [0, 1]) {
+    it.live(`where warden ${which + 1} of 2 was killed first and has no successor yet, the other does it`, () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { child, pids } = yield* parent
+          // Stopped, the daemon starts no other one.
+          child.kill("SIGSTOP")
+          process.kill(pids.wardens[which] ?? 0, "SIGKILL")
+          child.kill("SIGKILL")
+          for (const [what, pid] of expected(pids)) yield* awaitGone(pid, what)
+        })
+      )
+    )
+  }
+
+  it.live("where both were killed as well, a worker that notices leaves by itself and takes its group along", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const { child, pids } = yield* parentOf("idle")
-        // Stopped, the daemon starts no other one.
         child.kill("SIGSTOP")
-        process.kill(pids.warden, "SIGKILL")
+        for (const pid of pids.wardens) process.kill(pid, "SIGKILL")
         child.kill("SIGKILL")
         yield* awaitGone(pids.worker, "the worker")
         yield* awaitGone(pids.group, "its child")
@@ -144,12 +162,12 @@ describe("Warden", () => {
       )
     return Effect.scoped(
       Effect.gen(function* () {
-        const warden = yield* Warden.make("m", undefined, start)
+        const warden = yield* Warden.makeOne("m", undefined, start)
         warden.guardUnsafe(victim.pid ?? 0)
         // The first successors come at once, later ones after a while.
         for (let n = 0; n < 3; n++) {
           yield* nth(n)
-          assert.strictEqual(warden.pid(), wardens[n]?.pid)
+          assert.deepStrictEqual(warden.pids(), [wardens[n]?.pid ?? 0])
           wardens[n]?.kill("SIGKILL")
         }
         yield* nth(3)

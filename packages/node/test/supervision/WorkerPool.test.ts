@@ -328,7 +328,7 @@ describe("WorkerPool of processes that die at random", () => {
         Effect.scoped(
           Effect.gen(function* () {
             const journal = join(folder, "journal")
-            // The warden of the spawner is there before and after.
+            // The wardens of the spawner are there before and after.
             const spawner = yield* NodeSpawner.make()
             const before = descriptors()
             const ends = new Map<string, number>()

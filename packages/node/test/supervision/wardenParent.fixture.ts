@@ -1,14 +1,14 @@
 /**
  * A daemon in small: starts a worker with a grandchild in its group and one in a session of its own,
  * prints all their pids as one line of JSON, and waits to be killed; it ends as it should when its standard input
- * ends. The worker is stuck in a loop, or `idle`. The warden's pid is among them under `warden`.
+ * ends. The worker is stuck in a loop, or `idle`. The wardens' pids are among them under `wardens`.
  */
 import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect } from "effect"
 import { EchoRpcs } from "./EchoRpcs.ts"
-import { wardenOf } from "./wardenOf.ts"
+import { wardensOf } from "./wardensOf.ts"
 
 const stdinEnded = Effect.callback<void>((resume) => {
   process.stdin.once("end", () => resume(Effect.void)).resume()
@@ -27,7 +27,7 @@ await Effect.runPromise(
       const { pid } = yield* runtime.info("a")
       // Unless it is to be idle, the worker cannot notice anything by itself from now on.
       if (process.argv[2] !== "idle") yield* Effect.forkChild(Effect.exit(a.Spin()))
-      console.log(JSON.stringify({ worker: pid, group, session, warden: wardenOf(process.pid) }))
+      console.log(JSON.stringify({ worker: pid, group, session, wardens: wardensOf(process.pid) }))
       yield* stdinEnded
       yield* runtime.kill("a")
     })

@@ -1,4 +1,4 @@
-/** Finds the warden among the children of a process. */
+/** Finds the wardens among the children of a process. */
 import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 
@@ -27,6 +27,5 @@ const processes = (): ReadonlyArray<readonly [pid: number, parent: number, comma
           return [Number(pid), Number(parent), command.join(" ")] as const
         })
 
-/** Its pid; 0 while there is none. */
-export const wardenOf = (pid: number): number =>
-  processes().find(([, parent, command]) => parent === pid && command.includes("nerve-warden"))?.[0] ?? 0
+export const wardensOf = (pid: number): ReadonlyArray<number> =>
+  processes().flatMap(([child, parent, command]) => (parent === pid && command.includes("nerve-warden") ? [child] : []))
