@@ -8,7 +8,7 @@ import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as EffectWorker from "@nerve/runtime/supervision/EffectWorker"
 import type * as Lifecycle from "@nerve/runtime/supervision/Lifecycle"
 import * as Supervisor from "@nerve/runtime/supervision/Supervisor"
-import { Context, Deferred, Effect, Fiber, Latch, Logger, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Latch, Logger, Schedule, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 /** Lets what was forked run until it waits. */
@@ -406,6 +406,30 @@ describe("Supervisor", () => {
       assert.deepStrictEqual((yield* supervisor.snapshot).children, [])
     })
   )
+
+  for (const [what, end] of [
+    ["removed", (supervisor: Supervisor.Supervisor) => supervisor.remove("a")],
+    ["stopped with all", (supervisor: Supervisor.Supervisor) => supervisor.stop()]
+  ] as const) {
+    it.effect(`a policy that takes its time is asked no longer when its child is ${what}`, () =>
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const asking = Effect.andThen(
+          Effect.sync(() => log.push("asked")),
+          Effect.onInterrupt(Effect.never, () => Effect.sync(() => log.push("interrupted")))
+        )
+        const troupe = new Troupe()
+        const supervisor = yield* started({
+          respawn: Schedule.fromStep(Effect.succeed(() => asking)),
+          children: [troupe.worker("a")]
+        })
+        yield* troupe.fail("a")
+        yield* end(supervisor)
+        yield* settle
+        assert.deepStrictEqual(log, ["asked", "interrupted"])
+      })
+    )
+  }
 
   it.effect("a remove with bounds of its own goes by them", () =>
     Effect.gen(function* () {

@@ -22,7 +22,8 @@ export interface HeldChild {
   previousExit: string | null
   /** What its policy remembers; made at its first crash. */
   decide: Effect.Success<ReturnType<typeof RespawnPolicy.toDecide>> | undefined
-  delay: Fiber.Fiber<void> | undefined
+  /** Its policy while that is asked, then its delay. */
+  pending: Fiber.Fiber<void> | undefined
   /** Overrides the child's own, when it is removed. */
   stop: StopPolicy.StopPolicy | undefined
   /** Done when it is removed; made when somebody waits. */
@@ -41,7 +42,7 @@ export const make = (child: Child<unknown>, worker: Lifecycle.Bound, resumeId: s
   life: undefined,
   previousExit: null,
   decide: undefined,
-  delay: undefined,
+  pending: undefined,
   stop: undefined,
   removed: undefined,
   view: undefined

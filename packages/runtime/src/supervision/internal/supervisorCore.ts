@@ -5,8 +5,7 @@
 import { type Ending, formatExit, handoverText } from "@nerve/core/supervision/LifecycleState"
 import * as RespawnPolicy from "@nerve/core/supervision/RespawnPolicy"
 import type { StateTree } from "@nerve/core/supervision/StateTree"
-import type * as StopPolicy from "@nerve/core/supervision/StopPolicy"
-import * as StopPolicies from "@nerve/core/supervision/StopPolicy"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import * as SupervisorMachine from "@nerve/core/supervision/SupervisorMachine"
 import * as SupervisorState from "@nerve/core/supervision/SupervisorState"
 import * as Clock from "effect/Clock"
@@ -83,7 +82,7 @@ export class SupervisorCore {
       this.onChange = () => port.changed()
       // However its life ends, nothing of it lives on.
       yield* Effect.addFinalizer(() => {
-        this.#stopUnsafe(this.#stop ?? StopPolicies.kill)
+        this.#stopUnsafe(this.#stop ?? StopPolicy.kill)
         return Deferred.await(this.#done)
       })
       port.attach({
@@ -249,12 +248,12 @@ export class SupervisorCore {
       case "StartDelay": {
         const { delayMs, id, incarnation } = action
         const over = { _tag: "DelayOver", id, incarnation } as const
-        if (delayMs > 0) held.delay = this.#after(delayMs, () => over)
+        if (delayMs > 0) held.pending = this.#after(delayMs, () => over)
         else this.#post(over)
         return
       }
       case "CancelDelay":
-        return held.delay?.interruptUnsafe()
+        return held.pending?.interruptUnsafe()
       case "ForgetPolicy":
         held.decide = undefined
         return
@@ -291,7 +290,8 @@ export class SupervisorCore {
       incarnation
     } = action
     const process = exit.code === null && exit.signal === null ? null : { code: exit.code, signal: exit.signal }
-    this.#fork(
+    // The delay, once it is decided, takes its place: either may be cancelled.
+    held.pending = this.#fork(
       Effect.gen({ self: this }, function* () {
         const decide = (held.decide ??= yield* RespawnPolicy.toDecide(
           held.child.respawn ?? this.#options.respawn ?? standardRespawn
