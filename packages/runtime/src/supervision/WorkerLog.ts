@@ -73,15 +73,16 @@ const line = (
   level,
   message,
   fields: {
+    ...fields,
     worker: event.key,
-    ...(event.incarnation === undefined ? {} : { incarnation: event.incarnation }),
-    ...fields
+    ...(event.incarnation === undefined ? {} : { incarnation: event.incarnation })
   }
 })
 
+/** Whose line it is, and of which stream, is not the worker's to say: its fields of those names are left out. */
 const outputLine = (event: Extract<PoolEvent | WorkerEvent<string>, { readonly _tag: "WorkerOutput" }>): Line => {
   const { level, ...fields } = event.fields ?? {}
-  return line(severityOf(level), event.line, event, { stream: event.stream, ...fields })
+  return line(severityOf(level), event.line, event, { ...fields, stream: event.stream })
 }
 
 /** Workers in other languages may name levels as they like: what is not known is `Info`. */

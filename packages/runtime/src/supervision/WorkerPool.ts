@@ -199,7 +199,7 @@ export interface WorkerPool<Rpcs extends Rpc.Any> {
   readonly info: Effect.Effect<PoolInfo>
   /** The pool, now and at each change of a worker. Slow readers see the latest, not all. */
   readonly changes: Stream.Stream<PoolInfo>
-  /** Live events. A reader that falls behind by more than 1024 loses the oldest. */
+  /** Live events. A reader that falls behind by more than 1024, or 4 Mi characters, loses the oldest. */
   readonly events: Stream.Stream<PoolEvent>
   /**
    * Takes no more calls, ends those it has within a bound (`stop.drainMs` unless told), stops all
@@ -211,8 +211,8 @@ export interface WorkerPool<Rpcs extends Rpc.Any> {
 /**
  * Reads settings from the environment: `PREFIX_SIZE` (`4`, `2-8`), `_QUEUE`, `_CONCURRENCY`,
  * `_EXEC_TIMEOUT` (`500ms`, `5s`), `_WAIT_TIMEOUT`, `_CANCEL_TIMEOUT`, `_BOOT_TIMEOUT`, `_MAX_JOBS`,
- * `_TTL`, `_GROW_AFTER`, `_IDLE_TIMEOUT`, `_MEMORY_LIMIT` (`512MiB`). Spread it over the options; what is
- * not set leaves them as they are.
+ * `_TTL`, `_GROW_AFTER`, `_IDLE_TIMEOUT`, `_MEMORY_LIMIT` (`512MiB`), `_MEMORY_HARD_LIMIT`. Spread it over the
+ * options; what is not set leaves them as they are.
  */
 export const config: (prefix: string) => Config.Config<ConfiguredSettings> = poolConfig.make
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RespawnPolicy } from "@nerve/core"
-import { Worker, WorkerLog, WorkerPool, WorkerRuntime, WorkerSpec } from "@nerve/runtime"
+import { CommandWorker, Worker, WorkerLog, WorkerPool, WorkerRuntime, WorkerSpec } from "@nerve/runtime"
 import * as FakeSpawner from "@nerve/runtime/testing/FakeSpawner"
 import { Effect, Fiber, Layer, Logger, References, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -117,6 +117,43 @@ describe("WorkerLog", () => {
           successor: 2,
           reason: "reload"
         })
+      })
+    )
+  )
+})
+
+describe("a line of a worker's own", () => {
+  const lineOf = (fields: { readonly [key: string]: Schema.Json } | null) =>
+    WorkerLog.lineOf({ _tag: "WorkerOutput", key: "ada", incarnation: 2, stream: "log", line: "said", fields })
+
+  for (const [said, level] of [
+    ["WARNING", "Warn"],
+    ["warn", "Warn"],
+    ["Error", "Error"],
+    ["FATAL", "Fatal"],
+    ["debug", "Debug"],
+    ["TRACE", "Trace"],
+    ["chatty", "Info"],
+    [7, "Info"]
+  ] as const) {
+    it(`is worth ${level} when it says ${said}`, () => assert.strictEqual(lineOf({ level: said }).level, level))
+  }
+
+  it("says what it likes, but not whose it is", () =>
+    assert.deepStrictEqual(lineOf({ tray: 3, worker: "eve", incarnation: 1, stream: "stderr" }).fields, {
+      tray: 3,
+      worker: "ada",
+      incarnation: 2,
+      stream: "log"
+    }))
+
+  it.effect("is logged alike where it is a worker of a tree that says it", () =>
+    collecting((said) =>
+      Effect.gen(function* () {
+        const fields = { level: "WARNING", tray: 3, worker: "eve" }
+        yield* CommandWorker.logOutput({ id: "ada", incarnation: 2, stream: "log", line: "said", fields })
+        const annotations = { tray: 3, worker: "ada", incarnation: 2, stream: "log" }
+        assert.deepStrictEqual(said, [{ level: "WARN", message: "said", annotations }])
       })
     )
   )

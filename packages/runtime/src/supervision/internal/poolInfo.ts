@@ -1,8 +1,7 @@
 /**
  * What a pool looks like from outside: the decisions' state, with what the processes themselves tell.
  */
-import type * as PoolState from "@nerve/core/supervision/PoolState"
-import * as PoolStates from "@nerve/core/supervision/PoolState"
+import * as PoolState from "@nerve/core/supervision/PoolState"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -22,12 +21,12 @@ export interface Sources {
 export const snapshot = (sources: Sources): PoolInfo => {
   const { state } = sources.engine
   return {
-    state: state.closing === null ? "open" : PoolStates.isClosed(state) ? "closed" : "closing",
+    state: state.closing === null ? "open" : PoolState.isClosed(state) ? "closed" : "closing",
     size: state.slots.length,
     ready: state.members.filter((one) => one.stage === "ready").length,
     givenUp: state.slots.filter((slot) => slot.pause?._tag === "GivenUp").length,
     queued: state.queue.size,
-    running: PoolStates.running(state),
+    running: PoolState.running(state),
     generation: state.generation,
     workers: state.members.map((member) => workerInfo(sources, member)),
     spares: sources.spares()

@@ -12,6 +12,7 @@ import * as processWatch from "./processWatch.ts"
 import type { Controls, Port } from "../Lifecycle.ts"
 import { refused, type Suspension, taken } from "../Suspension.ts"
 import { type Child, type Signal, Spawner } from "../Spawner.ts"
+import * as WorkerLog from "../WorkerLog.ts"
 import type { WorkerSpec } from "../WorkerSpec.ts"
 
 /** A line of a worker's output. */
@@ -29,25 +30,8 @@ export interface OutputLine {
 export type Output = (line: OutputLine) => Effect.Effect<void>
 
 /** As a structured log entry: the line, annotated with worker, incarnation and stream; at its level if it has one. */
-export const logOutput: Output = ({ fields, id, incarnation, line, stream }) =>
-  Effect.annotateLogs(levelOf(fields)(line), { ...fields, worker: id, incarnation, stream })
-
-const levelOf = (fields: OutputLine["fields"]) => {
-  switch (String(fields?.["level"] ?? "Info").toLowerCase()) {
-    case "fatal":
-      return Effect.logFatal
-    case "error":
-      return Effect.logError
-    case "warn":
-      return Effect.logWarning
-    case "debug":
-      return Effect.logDebug
-    case "trace":
-      return Effect.logTrace
-    default:
-      return Effect.logInfo
-  }
-}
+export const logOutput: Output = ({ fields, id, ...said }) =>
+  WorkerLog.log({ _tag: "WorkerOutput", key: id, fields: fields ?? null, ...said })
 
 /** Lines kept while `output` is busy. */
 const outputBuffer = 1024
