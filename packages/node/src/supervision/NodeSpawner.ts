@@ -6,7 +6,7 @@
  * were killed as well, the next start does (`leftovers`).
  */
 import type { WorkerExit } from "@nerve/core/domain/WorkerExit"
-import type { Channel } from "@nerve/runtime/ipc/Channel"
+import type { Channel, Receive } from "@nerve/runtime/ipc/Channel"
 import {
   type Child,
   type OutputSink,
@@ -66,6 +66,9 @@ export interface Options {
    */
   readonly leftovers?: string
 }
+
+/** How long a spare may take to say that it is assigned. One that does not is killed, and its worker boots as ever. */
+const assignedWithinMs = 2000
 
 /** Spawns children of this process, guarded by two wardens of its own. */
 export const make = Effect.fnUntraced(function* (
@@ -130,8 +133,23 @@ export const make = Effect.fnUntraced(function* (
           line: (stream, text) => sink.line(stream, text)
         }),
         (running): Spare => {
-          running.channel.onFrameUnsafe((frame) => {
+          const answer = Deferred.makeUnsafe<boolean>()
+          const settle = (taken: boolean) => Deferred.doneUnsafe(answer, Effect.succeed(taken))
+          /** What came as the worker's before anybody took it as such. */
+          const early: Array<Parameters<Receive>> = []
+          running.channel.onFrameUnsafe((frame, characters) => {
             if (spareFrames.isWarm(frame)) warm.openUnsafe()
+            else if (spareFrames.isAssigned(frame)) settle(true)
+            else early.push([frame, characters])
+          })
+          /** Until it has said so, nothing of the worker has run: one that dies before that was a dead spare. */
+          const acknowledged = Effect.suspend(() => {
+            const timer = setTimeout(settle, assignedWithinMs, false)
+            Effect.runFork(Effect.map(running.exit, () => settle(false)))
+            return Effect.flatMap(Deferred.await(answer), (taken) => {
+              clearTimeout(timer)
+              return taken ? Effect.succeed({ ...running, channel: replaying(running.channel, early) }) : lost
+            })
           })
           return {
             pid: running.pid,
@@ -151,7 +169,7 @@ export const make = Effect.fnUntraced(function* (
                 }
                 const sent = running.channel.sendUnsafe(assignment)
                 return sent === "sent"
-                  ? introduce(running, spec, context)
+                  ? Effect.andThen(introduce(running, spec, context), acknowledged)
                   : Effect.fail(new SpawnFailed({ message: `a spare could not be assigned: ${sent}`, cause: sent }))
               })
           }
@@ -178,6 +196,15 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (options?: Options): Layer.Layer<Spawner> => Layer.effect(Spawner, make(options))
 
 type Running = Child
+
+/** The channel, whose first frames have come already. */
+const replaying = (channel: Channel, early: ReadonlyArray<Parameters<Receive>>): Channel => ({
+  ...channel,
+  onFrameUnsafe: (receive) => {
+    channel.onFrameUnsafe(receive)
+    for (const frame of early) receive(...frame)
+  }
+})
 
 interface Command {
   readonly executable: string
@@ -214,6 +241,8 @@ const failed = (executable: string, cwd: string | undefined, error: Error): Spaw
 }
 
 const changed = new SpawnFailed({ message: "the bundle has changed since the spare was started", cause: null })
+
+const lost = Effect.fail(new SpawnFailed({ message: "the spare was dead, or did not answer", cause: null }))
 
 const onWindows = new SpawnFailed({
   message: "nerve starts workers on Linux and macOS only: Windows has no process groups and no socket pair for a child",

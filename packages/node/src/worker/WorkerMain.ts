@@ -174,6 +174,9 @@ export const run = (load: Load, spare?: { readonly warm: () => Promise<unknown> 
   }
   const assigned = (frame: spareFrames.Assign) => {
     become(frame)
+    // At once: what is loaded now may hang, or end the process.
+    channel.sendUnsafe({ t: "assigned" })
+    channel.flushUnsafe()
     begin()
   }
   const early = withInit(channel, boot, spare && assigned)

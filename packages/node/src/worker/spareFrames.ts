@@ -1,6 +1,6 @@
 /**
- * The two frames that only a spare knows: it says `warm` when it has booted, and is told by `assign` which
- * module it runs from then on. After that it is a worker like any other. Wire format between the Spawner
+ * The frames that only a spare knows: it says `warm` when it has booted, is told by `assign` which module it runs from
+ * then on, and says `assigned` before anything of that has run. After that it is a worker like any other. Wire format between the Spawner
  * and nerve's own worker entry; workers in other languages are never spares.
  *
  * Checked by hand: to make a parser of a Schema took longer than all else that an assignment does.
@@ -26,6 +26,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 const isText = (value: unknown): value is string => typeof value === "string"
 
 export const isWarm = (frame: unknown): boolean => isRecord(frame) && frame.t === "warm"
+
+export const isAssigned = (frame: unknown): boolean => isRecord(frame) && frame.t === "assigned"
 
 export const isAssign = (frame: unknown): frame is Assign =>
   isRecord(frame) &&

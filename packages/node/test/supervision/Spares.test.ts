@@ -5,7 +5,7 @@ import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
-import { Effect, Schedule } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync, realpathSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -163,6 +163,55 @@ describe("spares that are processes", () => {
           function isWorker(pid: number): boolean {
             return Effect.runSync(pool.info).workers.some((one) => one.pid === pid)
           }
+        })
+      ).pipe(Effect.provide(NodeSpawner.layer())),
+    180_000
+  )
+
+  onLinux(
+    "one that dies when it was taken, before it has answered, is no crash of its worker: that boots as ever",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const before = new Set(sparesOf(process.pid))
+          const runtime = yield* runtimeOf(() => WorkerSpec.module(module))
+          yield* untilWarm(runtime)
+          const [spare] = sparesOf(process.pid).filter((pid) => !before.has(pid))
+          if (spare === undefined) return assert.fail("no spare")
+          // It is there, and does not take its assignment any more.
+          process.kill(spare, "SIGSTOP")
+          const starting = yield* Effect.forkChild(runtime.start("a"))
+          yield* runtime.spares.pipe(
+            Effect.repeat({ until: (info) => info.used === 1, schedule: Schedule.spaced("1 millis") }),
+            Effect.timeout(bound)
+          )
+          process.kill(spare, "SIGKILL")
+          yield* Fiber.join(starting)
+          const { crashes, incarnation, pid } = yield* runtime.info("a")
+          assert.deepStrictEqual({ crashes, incarnation }, { crashes: 0, incarnation: 1 })
+          assert.notStrictEqual(pid, spare)
+          assert.isFalse(alive(spare))
+        })
+      ).pipe(Effect.provide(NodeSpawner.layer())),
+    180_000
+  )
+
+  onLinux(
+    "one that does not answer when it was taken is killed, and its worker boots as ever",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const before = new Set(sparesOf(process.pid))
+          const runtime = yield* runtimeOf(() => WorkerSpec.module(module))
+          yield* untilWarm(runtime)
+          const [spare] = sparesOf(process.pid).filter((pid) => !before.has(pid))
+          if (spare === undefined) return assert.fail("no spare")
+          process.kill(spare, "SIGSTOP")
+          yield* runtime.start("a")
+          const { crashes, incarnation, pid } = yield* runtime.info("a")
+          assert.deepStrictEqual({ crashes, incarnation }, { crashes: 0, incarnation: 1 })
+          assert.notStrictEqual(pid, spare)
+          assert.isFalse(alive(spare))
         })
       ).pipe(Effect.provide(NodeSpawner.layer())),
     180_000
