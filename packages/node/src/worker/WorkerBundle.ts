@@ -17,7 +17,6 @@ import { dirname, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import * as barrelImports from "./barrelImports.ts"
 import * as bundleMark from "./bundleMark.ts"
-import * as sourceMap from "./sourceMap.ts"
 
 /** esbuild is not installed: neither beside the entry nor beside nerve. */
 export class EsbuildMissing extends Schema.TaggedError<EsbuildMissing>()("EsbuildMissing", {
@@ -78,14 +77,13 @@ export const build = Effect.fn("WorkerBundle.build")(function* (
   if (!file.endsWith(".mjs")) return yield* failed(entry, `the bundle is an ES module: ${file} must end in .mjs`)
   const esbuild = yield* load(entry)
   const runtime = yield* runtimeFor(entry)
-  const run = (banner: string) =>
+  const run = (shape: Shape) =>
     Effect.tryPromise({
-      try: () => esbuild(settings(options, { entry, file, runtime, banner })),
+      try: () => esbuild(settings(options, { entry, file, runtime }, shape)),
       catch: (error) => ofFailure(entry, error)
     })
-  const mark = bundleMark.line(Frame.protocolVersion)
-  const plain = yield* run(mark)
-  const result = hasCommonJs(plain) ? yield* run(`${mark}\n${commonJs}`) : plain
+  const plain = yield* run({ banner: mark, define: notMain })
+  const result = hasCommonJs(plain) ? yield* run(withCommonJs) : plain
   const inputs = Object.keys(result.metafile.inputs).flatMap((path) =>
     path.startsWith("<") ? [] : [resolve(dirname(entry), path)]
   )
@@ -146,8 +144,9 @@ const runtimeFor = (entry: string): Effect.Effect<string, BundleFailed> => {
 }
 
 const settings = (
-  { external, sourceMap: wantsMap }: Options,
-  { banner, entry, file, runtime }: Readonly<Record<"banner" | "entry" | "file" | "runtime", string>>
+  { external, sourceMap }: Options,
+  { entry, file, runtime }: Readonly<Record<"entry" | "file" | "runtime", string>>,
+  { banner, define }: Shape
 ) =>
   ({
     // In this order: what nerve does first comes first in the file.
@@ -168,10 +167,11 @@ const settings = (
     minifyWhitespace: true,
     // Node prints the line of an error that nobody caught.
     lineLimit: 200,
-    sourcemap: wantsMap === false ? false : "linked",
+    sourcemap: sourceMap === false ? false : "linked",
     sourcesContent: false,
     banner: { js: banner },
-    plugins: [directImports],
+    define,
+    plugins: [directImports, packagesUnmapped],
     write: false,
     metafile: true,
     logLevel: "silent"
@@ -203,13 +203,48 @@ const directImports: Esbuild.Plugin = {
   }
 }
 
+/** One place that no file has, 30 million columns to the right: esbuild takes what is in no place for unmapped. */
+const nowhere = `//# sourceMappingURL=data:application/json,${encodeURIComponent('{"version":3,"sources":[""],"mappings":"gggggCAAA"}')}`
+
+/**
+ * Packages are left out of the map: nobody looks for a mistake of his own there, and a map of all of Effect takes 50 ms
+ * and 8 MB to read, that of the user's files alone next to nothing.
+ */
+const packagesUnmapped: Esbuild.Plugin = {
+  name: "packages-unmapped",
+  setup: ({ initialOptions, onLoad }) => {
+    if (initialOptions.sourcemap === false) return
+    onLoad({ filter: /\/node_modules\/.*\.[cm]?[jt]sx?$/, namespace: "file" }, async ({ path }) => ({
+      contents: `${await readFile(path, "utf8")}\n${nowhere}`,
+      loader: "default"
+    }))
+  }
+}
+
 const hasCommonJs = ({ metafile }: Result): boolean =>
   Object.values(metafile.inputs).some(({ format }) => format === "cjs")
 
-/** What CommonJS modules expect to be there. It costs a start a little, so only bundles that have some hold it. */
-const commonJs =
-  `const require=process.getBuiltinModule("node:module").createRequire(import.meta.url),` +
-  `__filename=import.meta.filename,__dirname=import.meta.dirname;`
+/** What a bundle begins with, and what stands for names in it. */
+interface Shape {
+  readonly banner: string
+  readonly define: Record<string, string>
+}
+
+const mark = bundleMark.line(Frame.protocolVersion)
+
+/** A worker's module is imported. The bundle is what Node starts, and would say of all files in it that they are. */
+const notMain = { "import.meta.main": "false" }
+
+/**
+ * With what CommonJS modules expect to be there. It costs a start a little, so only bundles that have some hold it. The
+ * names are ours: an ES module may have a `__filename` of its own.
+ */
+const withCommonJs: Shape = {
+  banner:
+    `${mark}\nconst require=process.getBuiltinModule("node:module").createRequire(import.meta.url),` +
+    `__nerveFilename=import.meta.filename,__nerveDirname=import.meta.dirname;`,
+  define: { ...notMain, __filename: "__nerveFilename", __dirname: "__nerveDirname" }
+}
 
 const isBuildFailure = (error: unknown): error is BuildFailure =>
   error instanceof Error && "errors" in error && Array.isArray(error.errors)
@@ -237,13 +272,6 @@ const effectCopies = (inputs: ReadonlyArray<string>): ReadonlyArray<string> => [
 const twoCopies = (copies: ReadonlyArray<string>): string =>
   `it would hold ${copies.length} copies of Effect, which do not get along; have one version of it: ${copies.join(", ")}`
 
-/** Packages are left out: nobody looks for a mistake of his own there, and a map of all of them is large. */
-const ownMap = (text: string): string => {
-  // esbuild wrote it a moment ago.
-  const map: sourceMap.SourceMap = JSON.parse(text)
-  return JSON.stringify(sourceMap.only(map, (source) => !source.includes("node_modules/")))
-}
-
 /** Through a file beside it: whoever reads it meets the old one or the new one. */
 const replace = (file: string, text: string): void => {
   const beside = `${file}.${process.pid}`
@@ -263,7 +291,7 @@ const write = (outputs: ReadonlyArray<OutputFile>, file: string, inputs: Readonl
   mkdirSync(dirname(file), { recursive: true })
   // The map first: a worker that starts in between has the lines of its stacks wrong, and no more.
   if (map === undefined) rmSync(`${file}.map`, { force: true })
-  else replace(`${file}.map`, ownMap(map.text))
+  else replace(`${file}.map`, map.text)
   replace(file, code.text)
   return { file, map: map === undefined ? null : `${file}.map`, bytes: code.contents.length, inputs }
 }

@@ -17,6 +17,7 @@ import {
   symlinkSync,
   writeFileSync
 } from "node:fs"
+import { SourceMap } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -271,8 +272,8 @@ describe("WorkerBundle.build", () => {
     Effect.gen(function* () {
       const root = yield* workspace({
         "worker.ts": serving(
-          `import old from "old"\nimport * as native from "native"`,
-          "[text, old.of(text), typeof native.beside].join()"
+          `import old from "old"\nimport * as native from "native"\nconst __filename = "mine"`,
+          "[text, old.of(text), typeof native.beside, __filename, Boolean(import.meta.main)].join()"
         ),
         "node_modules/old/index.js": `const { sep } = require("node:path")\nexports.of = (text) => sep + text + typeof __dirname`,
         "out/node_modules/native/package.json": `{ "name": "native", "type": "module", "exports": "./index.js" }`,
@@ -290,7 +291,7 @@ describe("WorkerBundle.build", () => {
         worker: (_key: string) => WorkerSpec.module(pathToFileURL(file))
       })
       const client = yield* runtime.client("a")
-      assert.strictEqual(yield* client.Echo({ text: "hi" }), "hi,/histring,number")
+      assert.strictEqual(yield* client.Echo({ text: "hi" }), "hi,/histring,number,mine,false")
     }).pipe(Effect.scoped, Effect.provide(NodeSpawner.layer()))
   )
 
@@ -333,6 +334,39 @@ describe("WorkerBundle.build", () => {
       // All of what Effect's own barrel gives is 800 KB.
       const { bytes } = yield* WorkerBundle.build({ entry: source, outfile: join(root, "worker.mjs") })
       assert.isBelow(bytes, 400_000)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("maps the worker's own files, and no package", () =>
+    Effect.gen(function* () {
+      const root = yield* workspace({
+        "worker.ts": `import "one"\nimport "./a.ts"\nimport "two"\n\nconsole.log("of worker")\nexport default 1\n`,
+        "a.ts": `/** Of two lines,\n * so that it begins on the third. */\nconsole.log("of a")\n`,
+        "node_modules/one/index.mjs": `console.log("of one")\n`,
+        "node_modules/one/package.json": `{ "name": "one", "exports": "./index.mjs" }`,
+        // Behind the worker's own, in the same line of the bundle.
+        "node_modules/two/index.mjs": `console.log("of two")\n`,
+        "node_modules/two/package.json": `{ "name": "two", "exports": "./index.mjs" }`
+      })
+      const { file, map } = yield* WorkerBundle.build({
+        entry: join(root, "worker.ts"),
+        outfile: join(root, "out.mjs")
+      })
+      const known = new SourceMap(JSON.parse(readFileSync(map ?? "", "utf8")))
+      assert.deepStrictEqual(
+        known.payload.sources.filter((name) => name.includes("node_modules/")),
+        []
+      )
+      const lines = readFileSync(file, "utf8").split("\n")
+      const origin = (text: string) => {
+        const row = lines.findIndex((line) => line.includes(text))
+        const found = known.findOrigin(row + 1, (lines[row] ?? "").indexOf(text) + 1)
+        return "fileName" in found ? `${found.fileName}:${found.lineNumber}` : undefined
+      }
+      assert.deepStrictEqual(
+        ["one", "a", "two", "worker"].map((name) => origin(`"of ${name}"`)),
+        [undefined, "a.ts:3", undefined, "worker.ts:5"]
+      )
     }).pipe(Effect.scoped)
   )
 
