@@ -24,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import { handoverText } from "@nerve/core/supervision/LifecycleState"
 import type { ChannelEnd } from "../ipc/Channel.ts"
 import { CallTable } from "./CallTable.ts"
+import * as faults from "./internal/faults.ts"
 import * as health from "./internal/health.ts"
 import * as incarnations from "./internal/incarnation.ts"
 import type * as memoryWatch from "./internal/memoryWatch.ts"
@@ -85,9 +86,6 @@ export interface ManagedWorker {
 
 /** Characters of stderr kept per incarnation (R10). */
 const stderrTailLength = 2048
-
-/** After a worker has closed its channel, how long it may take to exit before it is killed. */
-const channelClosedGraceMs = 1000
 
 type Incarnation = incarnations.Incarnation
 
@@ -264,7 +262,7 @@ export const make = Effect.fnUntraced(function* <K>(
   const onReady = (incarnation: Incarnation, frame: Extract<Frame.FromWorker, { readonly t: "ready" }>) => {
     const { number } = incarnation
     if (frame.v !== Frame.protocolVersion) {
-      return kill(number, "protocol", `it speaks version ${frame.v} of the protocol, not ${Frame.protocolVersion}`)
+      return kill(number, "protocol", faults.otherVersion(frame.v))
     }
     if (incarnation.greeted) return violated(number, "a second ready")
     incarnation.greeted = true
@@ -289,7 +287,7 @@ export const make = Effect.fnUntraced(function* <K>(
 
   const broke = ({ number }: Incarnation, detail: string) => {
     violated(number, detail)
-    kill(number, "protocol", `it broke the protocol: ${detail}`)
+    kill(number, "protocol", faults.brokeProtocol(detail))
   }
 
   const onEnd = (incarnation: Incarnation, end: ChannelEnd) => {
@@ -318,7 +316,7 @@ export const make = Effect.fnUntraced(function* <K>(
   /** A worker that was asked to stop may close its channel first: the stop ladder bounds it. */
   const channelClosed = (number: number) => {
     if (machine.state._tag === "Draining" && machine.state.asked) return
-    kill(number, "protocol", "it closed its channel and did not exit")
+    kill(number, "protocol", faults.channelClosed)
   }
 
   const resumeId = newResumeId()
@@ -361,7 +359,7 @@ export const make = Effect.fnUntraced(function* <K>(
     )
     yield* Effect.forkScoped(
       ended.await.pipe(
-        Effect.andThen(Effect.sleep(channelClosedGraceMs)),
+        Effect.andThen(Effect.sleep(faults.channelClosedGraceMs)),
         Effect.andThen(Effect.sync(() => channelClosed(number)))
       )
     )

@@ -7,6 +7,7 @@ import type * as WorkerMachine from "@nerve/core/supervision/WorkerMachine"
 import * as Effect from "effect/Effect"
 import type { WorkerEvent } from "../WorkerEvent.ts"
 import type { WorkerMetrics } from "../WorkerMetrics.ts"
+import * as faults from "./faults.ts"
 import type { Incarnation } from "./incarnation.ts"
 import * as memoryWatch from "./memoryWatch.ts"
 import * as pulse from "./pulse.ts"
@@ -49,7 +50,7 @@ export const make = <K>(host: Host<K>): Health => {
   const hung = Effect.fnUntraced(function* ({ number }: Incarnation, silentMs: number) {
     metrics.hung()
     yield* emit({ _tag: "WorkerHung", key, incarnation: number, silentMs })
-    host.kill(number, { cause: "hung", reason: `hung: no answer for ${Math.round(silentMs)} ms` })
+    host.kill(number, { cause: "hung", reason: faults.hung(silentMs) })
   })
 
   const pulseOf = (incarnation: Incarnation): pulse.Pulse | undefined => {
@@ -75,7 +76,7 @@ export const make = <K>(host: Host<K>): Health => {
     if (limit === "soft" && host.onMemoryHigh !== undefined) return host.onMemoryHigh()
     yield* emit({ _tag: "MemoryLimitPassed", key, incarnation, limit, bytes })
     if (limit === "soft") host.drain()
-    else host.kill(incarnation, { cause: "memory", reason: `memory: ${bytes} bytes are above its limit` })
+    else host.kill(incarnation, { cause: "memory", reason: faults.tooMuchMemory(bytes) })
   })
 
   const watchMemory = (incarnation: Incarnation, limits: memoryWatch.Limits): Effect.Effect<never> => {

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { ChannelEnd } from "../../ipc/Channel.ts"
 import type { Port } from "../Lifecycle.ts"
 import type { Child } from "../Spawner.ts"
+import * as faults from "./faults.ts"
 import * as memoryWatch from "./memoryWatch.ts"
 import * as monotonic from "./monotonic.ts"
 import * as pulse from "./pulse.ts"
@@ -25,9 +26,6 @@ export interface Settings {
   /** Undefined: nobody looks at its memory. */
   readonly memory: memoryWatch.Limits | undefined
 }
-
-/** After a worker has closed its channel, how long it may take to exit before it is killed. */
-const channelClosedGraceMs = 1000
 
 /** Watches as long as the scope lives, and hands on what the worker logs. Gives why the process was killed, null while it was not. */
 export const make = Effect.fnUntraced(function* (
@@ -55,13 +53,13 @@ export const make = Effect.fnUntraced(function* (
       ask: (n) => void child.channel.sendUnsafe({ t: "ping", n }),
       // Suspended, it cannot answer; told to stop, the stop ladder bounds it.
       isExcused: () => port.stateUnsafe() !== "Running",
-      hung: (silentMs) => Effect.sync(() => fail(`hung: no answer for ${Math.round(silentMs)} ms`)),
+      hung: (silentMs) => Effect.sync(() => fail(faults.hung(silentMs))),
       measured: (_delayMs, memory) => (memoryTold = memory ?? memoryTold)
     })
 
   const onReady = (frame: Extract<Frame.FromWorker, { readonly t: "ready" }>) => {
     if (frame.v !== Frame.protocolVersion) {
-      return fail(`it speaks version ${frame.v} of the protocol, not ${Frame.protocolVersion}`)
+      return fail(faults.otherVersion(frame.v))
     }
     if (frame.ping && settings.heartbeat !== undefined) heart = makeHeart(settings.heartbeat)
     port.started()
@@ -79,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
 
   const ended = Latch.makeUnsafe(false)
   const onEnd = (end: ChannelEnd) => {
-    if (end._tag === "Broken") fail(`it broke the protocol: ${end.message}`)
+    if (end._tag === "Broken") fail(faults.brokeProtocol(end.message))
     ended.openUnsafe()
   }
 
@@ -98,15 +96,14 @@ export const make = Effect.fnUntraced(function* (
     )
   )
   yield* Effect.forkScoped(
-    Effect.map(Effect.andThen(ended.await, Effect.sleep(channelClosedGraceMs)), () => {
-      if (port.stateUnsafe() !== "Stopping") fail("it closed its channel and did not exit")
+    Effect.map(Effect.andThen(ended.await, Effect.sleep(faults.channelClosedGraceMs)), () => {
+      if (port.stateUnsafe() !== "Stopping") fail(faults.channelClosed)
     })
   )
   const { memory: limits } = settings
   if (limits !== undefined) {
     const read = memoryWatch.readOf(limits, child, () => memoryTold)
-    const high = (_limit: "soft" | "hard", bytes: number) =>
-      Effect.sync(() => fail(`memory: ${bytes} bytes are above its limit`))
+    const high = (_limit: "soft" | "hard", bytes: number) => Effect.sync(() => fail(faults.tooMuchMemory(bytes)))
     yield* Effect.forkScoped(Effect.andThen(greeting.await, memoryWatch.watch({ limits, read, high })))
   }
   return () => failure
