@@ -41,6 +41,9 @@ export const make = Effect.fnUntraced(function* (
   let heart: pulse.Pulse | undefined
   let memoryTold: number | null = null
 
+  /** From here on the stop ladder bounds it. */
+  const isStopping = () => port.stateUnsafe() === "Stopping"
+
   const fail = (reason: string) => {
     failure ??= reason
     doomed.openUnsafe()
@@ -86,7 +89,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(Effect.andThen(doomed.await, child.kill("SIGKILL")))
   yield* Effect.forkScoped(
     Effect.map(readyTimeout.passed(settings.readyTimeoutMs), () => {
-      if (!greeting.isOpen()) fail(`not ready within ${settings.readyTimeoutMs} ms`)
+      if (!greeting.isOpen() && !isStopping()) fail(`not ready within ${settings.readyTimeoutMs} ms`)
     })
   )
   yield* Effect.forkScoped(
@@ -97,13 +100,16 @@ export const make = Effect.fnUntraced(function* (
   )
   yield* Effect.forkScoped(
     Effect.map(Effect.andThen(ended.await, Effect.sleep(faults.channelClosedGraceMs)), () => {
-      if (port.stateUnsafe() !== "Stopping") fail(faults.channelClosed)
+      if (!isStopping()) fail(faults.channelClosed)
     })
   )
   const { memory: limits } = settings
   if (limits !== undefined) {
     const read = memoryWatch.readOf(limits, child, () => memoryTold)
-    const high = (_limit: "soft" | "hard", bytes: number) => Effect.sync(() => fail(faults.tooMuchMemory(bytes)))
+    const high = (_limit: "soft" | "hard", bytes: number) =>
+      Effect.sync(() => {
+        if (!isStopping()) fail(faults.tooMuchMemory(bytes))
+      })
     yield* Effect.forkScoped(Effect.andThen(greeting.await, memoryWatch.watch({ limits, read, high })))
   }
   return () => failure

@@ -81,6 +81,30 @@ describe("processWatch", () => {
     )
   )
 
+  it.effect("leaves one that was told to stop before it was ready to the stop ladder", () =>
+    test({ readyTimeout: "10 seconds" }, Effect.never, (worker, children) =>
+      Effect.gen(function* () {
+        const stopping = yield* Effect.forkChild(worker.stop(StopPolicy.make({ polite: "30 seconds" })))
+        yield* pass(29)
+        assert.deepStrictEqual(children.all()[0]?.signals, [])
+        yield* pass(1)
+        assert.deepInclude(yield* Fiber.join(stopping), { outcome: "Stopped", signal: "SIGTERM", error: null })
+      })
+    )
+  )
+
+  it.effect("leaves one that was told to stop to the stop ladder, however much memory it has", () =>
+    test({ memoryHardLimit: 100, rssEvery: "1 second" }, mute({}), (worker, children) =>
+      Effect.gen(function* () {
+        const stopping = yield* Effect.forkChild(worker.stop(StopPolicy.make({ polite: "30 seconds" })))
+        yield* settle
+        children.all()[0]?.setMemory(101)
+        yield* pass(30)
+        assert.deepInclude(yield* Fiber.join(stopping), { outcome: "Stopped", signal: "SIGTERM", error: null })
+      })
+    )
+  )
+
   it.effect("asks every 5 seconds and waits for 30 unless told", () =>
     test({}, mute({ ping: true }), (worker) =>
       Effect.gen(function* () {
