@@ -1,26 +1,17 @@
 /** The calls of a pool, and members that say what became of them. */
 import type { Action } from "@nerve/core/supervision/PoolMachine"
 import { assert, describe, it } from "@effect/vitest"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { WorkerStopped } from "@nerve/runtime/supervision/WorkerError"
 import { Clock, Context, Effect } from "effect"
 import type { PendingCall } from "../../../src/supervision/CallTable.ts"
 import { PoolCalls } from "../../../src/supervision/internal/poolCalls.ts"
 import type { PoolCall } from "../../../src/supervision/internal/poolClient.ts"
 import { PoolEngine } from "../../../src/supervision/internal/poolEngine.ts"
+import * as poolSettings from "../../../src/supervision/internal/poolSettings.ts"
 import type { PoolMember } from "../../../src/supervision/internal/poolMember.ts"
 
-const settings = {
-  minimum: 2,
-  maximum: 2,
-  queue: 10,
-  concurrency: 1,
-  maxJobs: 0,
-  ttlMs: Infinity,
-  growAfterMs: 50,
-  idleMs: 1000,
-  cancelMs: 100,
-  drainMs: 500
-}
+const settings = poolSettings.of({ size: 2 }, StopPolicy.standard)
 
 /** Two members that keep what they are given. */
 const twoMembers = Effect.gen(function* () {

@@ -1,21 +1,12 @@
 /** The one place where a pool's state changes. */
 import type { Action, Input } from "@nerve/core/supervision/PoolMachine"
 import { assert, describe, it } from "@effect/vitest"
+import * as StopPolicy from "@nerve/core/supervision/StopPolicy"
 import { Clock, Context, Effect } from "effect"
 import { PoolEngine } from "../../../src/supervision/internal/poolEngine.ts"
+import * as poolSettings from "../../../src/supervision/internal/poolSettings.ts"
 
-const settings = {
-  minimum: 2,
-  maximum: 2,
-  queue: 10,
-  concurrency: 1,
-  maxJobs: 0,
-  ttlMs: Infinity,
-  growAfterMs: 50,
-  idleMs: 1000,
-  cancelMs: 100,
-  drainMs: 500
-}
+const settings = poolSettings.of({ size: 2 }, StopPolicy.standard)
 
 describe("poolEngine", () => {
   it.effect("carries a decision out to its end before the next input has its turn", () =>
