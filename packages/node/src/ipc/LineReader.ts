@@ -71,9 +71,5 @@ class LineReader implements Reading.Reader {
 }
 
 /** Hands each line of the stream to `line`, the last one also when nothing ends it. */
-export const readLines = (stream: Readable, line: (text: string) => void): Reading.Reading => {
-  const reading = Reading.readUnsafe(stream, new LineReader(line))
-  // A broken output pipe ends the output; the process' exit is told elsewhere.
-  stream.on("error", () => {})
-  return reading
-}
+export const readLines = (stream: Readable, line: (text: string) => void): Reading.Reading =>
+  Reading.readUnsafe(stream, new LineReader(line))

@@ -85,9 +85,7 @@ class PipeChannel implements Channel, Reading.Reader {
     this.#where = options.where ?? ""
     this.#reading = Reading.readUnsafe(input, this)
     output.on("drain", () => this.#onDrain())
-    input.on("close", () => this.#end({ _tag: "Closed" }))
     // The other side is gone (EPIPE, ECONNRESET): an end like any other. Without a listener it would throw.
-    input.on("error", () => this.#end({ _tag: "Closed" }))
     output.on("error", () => this.#end({ _tag: "Closed" }))
   }
 

@@ -26,7 +26,7 @@ export interface Reader {
   readonly take: (chunk: Buffer<ArrayBuffer>) => void
   /** Does the next piece of work; false when nothing is left. */
   readonly next: () => boolean
-  /** The stream has ended, and nothing is left. */
+  /** The stream has ended, and nothing is left. Told again when it closes. */
   readonly end: () => void
 }
 
@@ -57,10 +57,7 @@ class TurnReading implements Reading {
     this.#stream = stream
     this.#reader = reader
     stream.on("data", (chunk: Buffer<ArrayBuffer>) => this.#onData(chunk))
-    stream.on("end", () => {
-      this.#finish()
-      reader.end()
-    })
+    for (const event of ["end", "error", "close"]) stream.on(event, this.#onEnd)
   }
 
   pauseUnsafe(): void {
@@ -125,11 +122,11 @@ class TurnReading implements Reading {
   }
 
   /** All that was read. */
-  #finish(): void {
+  readonly #onEnd = (): void => {
     for (;;) {
       while (this.#reader.next());
       const chunk = this.#backlog.shift()
-      if (chunk === undefined) return
+      if (chunk === undefined) return this.#reader.end()
       this.#take(chunk)
     }
   }

@@ -229,6 +229,20 @@ describe("PipeChannel, whose turn it is", () => {
     assert.deepStrictEqual(frames, numbers(12))
   })
 
+  it("is told all that came before a fault, then of the end", async () => {
+    const socket = new Socket()
+    const channel = PipeChannel.makeUnsafe(socket)
+    const told: Array<unknown> = []
+    channel.onFrameUnsafe((one) => told.push(one))
+    channel.onEndUnsafe((end) => told.push(end))
+    channel.pauseUnsafe()
+    socket.emit("data", lines([1, 2]))
+    socket.emit("data", lines([3]))
+    socket.destroy(new Error("ECONNRESET"))
+    await new Promise((resolve) => socket.once("close", resolve))
+    assert.deepStrictEqual(told, [1, 2, 3, { _tag: "Closed" }])
+  })
+
   it("is told all that came before the end, however its streams are resumed", async () => {
     const { channel, ended, frames, input } = makeStreamed()
     channel.onFrameUnsafe((one) => {
