@@ -12,10 +12,9 @@ import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect, Schedule } from "effect"
-import { spawnSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { fork } from "./contenders/fork.ts"
+import { onOneCore } from "./oneCore.ts"
 import { bundle, source } from "./programs/bundle.ts"
 import { EchoRpcs } from "./programs/EchoRpcs.ts"
 
@@ -28,12 +27,7 @@ const { values: options } = parseArgs({
   }
 })
 
-if (options["one-core"] && !options.pinned) {
-  const self = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2), "--pinned"]
-  const result = spawnSync("taskset", ["-c", "0", ...self], { stdio: "inherit" })
-  if (result.error !== undefined) console.error("taskset was not found: --one-core needs Linux and util-linux")
-  process.exit(result.status ?? 1)
-}
+if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
 
 const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
 const message = { text: "x".repeat(70) }

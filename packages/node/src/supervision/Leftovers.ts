@@ -179,7 +179,9 @@ class Keeper implements Roll {
   /** Writes that nothing lives yet; gives why that cannot be, else null. */
   readonly begin = (): string | null => this.#write()
 
+  /** Two wardens tell of each process: it is looked at, and written, once. */
   readonly add = (pid: number): void => {
+    if (this.#asked.has(pid)) return
     this.#asked.add(pid)
     ProcessTable.startedUnsafe(pid, (started) => {
       if (started === undefined || !this.#asked.has(pid)) return
