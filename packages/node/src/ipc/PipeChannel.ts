@@ -39,15 +39,24 @@ export interface Options {
   readonly where?: string
 }
 
+/** When nothing can be sent any more: what a pipe may still hold of what the other side wrote before. */
+const pipeHolds = 1024 * 1024
+
 class PipeChannel implements Channel, Reading.Reader {
   readonly #input: Readable
-  readonly #reading: Reading.Reading
+  readonly #reading: Reading.TurnsReading
   readonly #output: Writable
   readonly #maxLength: number
   readonly #where: string
   #receive: Receive | undefined
   #listener: ((end: ChannelEnd) => void) | undefined
   #ended: ChannelEnd | undefined
+  /** The other side reads no more: what it wrote before that is read to the end. */
+  #isReadingOut = false
+  #isPaused = false
+  #whenResumed: (() => void) | undefined
+  /** Bytes that have come. */
+  #taken = 0
   /** Frames of this tick, not yet written. */
   #outgoing = ""
   /** What was written and is not done: the pipe has not taken it whole, or its callback is yet to come. */
@@ -86,7 +95,11 @@ class PipeChannel implements Channel, Reading.Reader {
     this.#reading = Reading.readUnsafe(input, this)
     output.on("drain", () => this.#onDrain())
     // The other side is gone (EPIPE, ECONNRESET): an end like any other. Without a listener it would throw.
-    output.on("error", () => this.#end({ _tag: "Closed" }))
+    output.on("error", () => {
+      // A socket is gone as a whole.
+      if (input.destroyed) this.#end({ _tag: "Closed" })
+      else this.#readOut()
+    })
   }
 
   readonly drained = Effect.callback<void>((resume) => {
@@ -99,7 +112,7 @@ class PipeChannel implements Channel, Reading.Reader {
   readonly isFullUnsafe = (): boolean => this.#full
 
   readonly sendUnsafe = (frame: unknown, alone = false): SendResult => {
-    if (this.#ended !== undefined) return "ended"
+    if (this.#ended !== undefined || this.#isReadingOut) return "ended"
     const text = write(frame)
     if (text === undefined) return "not-json"
     // A character is at most three bytes: count exactly only where it could matter.
@@ -164,13 +177,43 @@ class PipeChannel implements Channel, Reading.Reader {
     if (this.#ended !== undefined) listener(this.#ended)
   }
 
-  readonly pauseUnsafe = (): void => this.#reading.pauseUnsafe()
+  readonly pauseUnsafe = (): void => {
+    this.#isPaused = true
+    this.#reading.pauseUnsafe()
+  }
 
-  readonly resumeUnsafe = (): void => this.#reading.resumeUnsafe()
+  readonly resumeUnsafe = (): void => {
+    this.#isPaused = false
+    this.#reading.resumeUnsafe()
+    if (this.#whenResumed !== undefined) setImmediate(this.#whenResumed)
+    this.#whenResumed = undefined
+  }
 
   readonly closeUnsafe = (): void => {
     this.#flush()
     this.#output.end()
+  }
+
+  /**
+   * Who reads no more has often exited, and what it wrote before says why: it is read until two turns of the loop have
+   * brought nothing. Who goes on writing is not heard for ever.
+   */
+  #readOut(): void {
+    if (this.#ended !== undefined || this.#isReadingOut) return
+    this.#isReadingOut = true
+    this.#outgoing = ""
+    this.#onDrain()
+    const most = this.#taken + pipeHolds
+    let [taken, quiet] = [this.#taken, 0]
+    const look = () => {
+      if (this.#ended !== undefined) return
+      if (this.#isPaused) return void (this.#whenResumed = look)
+      quiet = this.#taken === taken && this.#reading.isIdleUnsafe() ? quiet + 1 : 0
+      taken = this.#taken
+      if (quiet === 2 || taken > most) this.#end({ _tag: "Closed" })
+      else setImmediate(look)
+    }
+    setImmediate(look)
   }
 
   #onDrain(): void {
@@ -194,6 +237,7 @@ class PipeChannel implements Channel, Reading.Reader {
 
   take(chunk: Buffer<ArrayBuffer>): void {
     if (this.#ended !== undefined) return
+    this.#taken += chunk.length
     this.#followsFirst = false
     const rest = this.#partialLength === 0 ? chunk : this.#takeFirst(chunk)
     const last = rest.lastIndexOf(newline)

@@ -20,6 +20,12 @@ export interface Reading {
   readonly resumeUnsafe: () => void
 }
 
+/** In turns. */
+export interface TurnsReading extends Reading {
+  /** Whether all that has come is worked off. */
+  readonly isIdleUnsafe: () => boolean
+}
+
 /** Who works off what a stream brings. */
 export interface Reader {
   /** Takes a chunk in; its memory is freed afterwards. Nothing is left of the one before. */
@@ -40,7 +46,7 @@ const freeChunk = (chunk: Buffer<ArrayBuffer>): void => {
   if (chunk.length >= largeChunk && chunk.length === chunk.buffer.byteLength) free(chunk)
 }
 
-class TurnReading implements Reading {
+class TurnReading implements TurnsReading {
   readonly #stream: Readable
   readonly #reader: Reader
   /** By its owner. */
@@ -58,6 +64,10 @@ class TurnReading implements Reading {
     this.#reader = reader
     stream.on("data", (chunk: Buffer<ArrayBuffer>) => this.#onData(chunk))
     for (const event of ["end", "error", "close"]) stream.on(event, this.#onEnd)
+  }
+
+  isIdleUnsafe(): boolean {
+    return !this.#isBehind
   }
 
   pauseUnsafe(): void {
@@ -133,4 +143,4 @@ class TurnReading implements Reading {
 }
 
 /** Hands what comes to the reader. */
-export const readUnsafe = (stream: Readable, reader: Reader): Reading => new TurnReading(stream, reader)
+export const readUnsafe = (stream: Readable, reader: Reader): TurnsReading => new TurnReading(stream, reader)

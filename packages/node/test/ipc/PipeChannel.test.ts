@@ -191,10 +191,11 @@ describe("PipeChannel, whose turn it is", () => {
   /** A channel over a stream, that is told everything at once. */
   const makeStreamed = () => {
     const input = new Readable({ read: () => {} })
-    const channel = PipeChannel.ofStreamsUnsafe(input, new Writable())
+    const output = new Writable()
+    const channel = PipeChannel.ofStreamsUnsafe(input, output)
     const frames: Array<unknown> = []
     channel.onFrameUnsafe((one) => frames.push(one))
-    return { channel, frames, input, ended: new Promise((resolve) => channel.onEndUnsafe(resolve)) }
+    return { channel, frames, input, output, ended: new Promise((resolve) => channel.onEndUnsafe(resolve)) }
   }
   const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 
@@ -241,6 +242,39 @@ describe("PipeChannel, whose turn it is", () => {
     socket.destroy(new Error("ECONNRESET"))
     await new Promise((resolve) => socket.once("close", resolve))
     assert.deepStrictEqual(told, [1, 2, 3, { _tag: "Closed" }])
+  })
+
+  it("is told what was written before its own writes failed, as a process does that writes and exits", async () => {
+    const { channel, ended, frames, input, output } = makeStreamed()
+    output.destroy(new Error("write EPIPE"))
+    await once(output, "error")
+    assert.strictEqual(channel.sendUnsafe(1), "ended")
+    // Those are in the pipe, and read when the loop comes to it.
+    input.push(lines(numbers(20_000)))
+    channel.pauseUnsafe()
+    await nextTurn()
+    await nextTurn()
+    await nextTurn()
+    channel.resumeUnsafe()
+    input.push("garbage\n")
+    assert.include(await ended, { _tag: "Broken" })
+    assert.deepStrictEqual(frames, numbers(20_000))
+  })
+
+  it("ends when its writes have failed and nothing comes, or too much", async () => {
+    const silent = makeStreamed()
+    silent.output.destroy(new Error("write EPIPE"))
+    assert.deepStrictEqual(await silent.ended, { _tag: "Closed" })
+    const loud = makeStreamed()
+    let isOver = false
+    const more = () => {
+      if (!isOver) loud.input.push(lines(numbers(10_000)))
+      if (!isOver) setImmediate(more)
+    }
+    more()
+    loud.output.destroy(new Error("write EPIPE"))
+    assert.deepStrictEqual(await loud.ended, { _tag: "Closed" })
+    isOver = true
   })
 
   it("is told all that came before the end, however its streams are resumed", async () => {

@@ -108,3 +108,27 @@ describe.each(["fd3", "stdio"] as const)("a command over %s", (transport) => {
     )
   )
 })
+
+it.live(
+  "a command that prints to stdout what is no JSON and exits at once has broken the protocol, each time",
+  () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const reasons: Array<string> = []
+        const runtime = yield* WorkerRuntime.make({
+          rpcs: EchoRpcs,
+          worker: () => WorkerSpec.command("/bin/echo", ["hello"], { transport: "stdio" }),
+          respawn: RespawnPolicy.intensity({ max: 50, within: "1 hour" }),
+          onEvent: (event) =>
+            Effect.sync(() => {
+              if (event._tag === "WorkerExited") reasons.push(event.reason)
+            })
+        })
+        assert.deepInclude(yield* Effect.flip(runtime.start("a")), { _tag: "RespawnLimitReached" })
+        assert.lengthOf(reasons, 50)
+        const others = reasons.filter((reason) => !reason.includes("that is not JSON: hello"))
+        assert.deepStrictEqual(others, [])
+      })
+    ).pipe(Effect.provide(NodeSpawner.layer())),
+  60_000
+)
