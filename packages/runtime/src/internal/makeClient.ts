@@ -13,6 +13,7 @@ import type { CallTable, PendingCall } from "../supervision/CallTable.ts"
 import { CallTimeout, ProtocolViolation, type WorkerError } from "../supervision/WorkerError.ts"
 import * as callBound from "../supervision/internal/callBound.ts"
 import { toExit } from "./answer.ts"
+import * as itemStream from "./itemStream.ts"
 import * as rpcCodec from "./rpcCodec.ts"
 import { tooFarAhead, Unread } from "./unread.ts"
 
@@ -73,22 +74,20 @@ const bounded = <A>(
 }
 
 /**
- * The items of a stream, bounded: how long its reader may have to wait for the next ones. The reader's own time is its
+ * The next chunk of a stream, bounded: how long its reader may have to wait for the next ones. The reader's own time is its
  * own, and for what has come already nothing is timed.
  */
-const itemsOf = <A>(
+const nextOf = <A>(
   target: Target,
   codec: rpcCodec.RpcCodec,
   options: CallOptions | undefined,
   queue: Queue.Dequeue<A, unknown>
-): Stream.Stream<A, unknown> => {
+): Effect.Effect<A, unknown> => {
   const timeoutMs = options?.timeoutMs
-  const items = Stream.fromQueue(queue)
-  if (timeoutMs === undefined) return items
-  return Stream.transformPull(items, (pull) => {
-    const next = callBound.within(pull, timeoutMs, timedOut(target, codec, timeoutMs))
-    return Effect.succeed(Effect.suspend(() => (Queue.sizeUnsafe(queue) > 0 ? pull : next)))
-  })
+  const next = Queue.take(queue)
+  if (timeoutMs === undefined) return next
+  const timed = callBound.within(next, timeoutMs, timedOut(target, codec, timeoutMs))
+  return Effect.suspend(() => (Queue.sizeUnsafe(queue) > 0 ? next : timed))
 }
 
 const stream = (
@@ -129,25 +128,11 @@ const stream = (
         Effect.sync(() => table.submit(pending)),
         () => Effect.sync(() => table.withdraw(pending))
       )
-      return itemsOf(target, codec, options, queue).pipe(
-        Stream.rechunk(1),
-        Stream.mapEffect((values) => {
-          unread.take()
-          table.acknowledge(pending, 1)
-          const items: Array<unknown> = []
-          for (const value of values) {
-            const decoded = codec.decodeSuccess(value)
-            if (Exit.isFailure(decoded)) {
-              return Effect.fail(
-                new ProtocolViolation({ key: target.key, method: codec.method, detail: rpcCodec.detail(decoded.cause) })
-              )
-            }
-            items.push(decoded.value)
-          }
-          return Effect.succeed(items)
-        }),
-        Stream.flattenIterable
-      )
+      return itemStream.make(nextOf(target, codec, options, queue), (values) => {
+        unread.take()
+        table.acknowledge(pending, 1)
+        return itemStream.decode(target.key, codec, values)
+      })
     })
   )
 

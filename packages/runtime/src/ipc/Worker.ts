@@ -298,8 +298,7 @@ export const serve = Effect.fnUntraced(function* <Rpcs extends Rpc.Any, const H 
 
 /**
  * Characters of a stream that may be on their way, in one chunk or more: what waits for a slow reader lies in the
- * parent's memory. With a mebibyte, items of 100 KB waited for so long that V8 took them for old, and 90 MB of them were
- * garbage that nobody collected; streams are no faster.
+ * parent's memory. Streams are no faster with a mebibyte.
  */
 const charactersAhead = 256 * 1024
 

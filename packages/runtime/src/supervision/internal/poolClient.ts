@@ -10,6 +10,7 @@ import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Stream from "effect/Stream"
 import { toExit } from "../../internal/answer.ts"
+import * as itemStream from "../../internal/itemStream.ts"
 import * as rpcCodec from "../../internal/rpcCodec.ts"
 import type { Settlement } from "../CallTable.ts"
 import type { PoolError } from "../PoolError.ts"
@@ -127,20 +128,10 @@ const stream = <Job>(
         ),
         (taken) => Effect.sync(() => target.cancel(taken))
       )
-      return Stream.fromQueue(queue).pipe(
-        Stream.rechunk(1),
-        Stream.mapEffect((values) => {
-          target.acknowledge(job)
-          const items: Array<unknown> = []
-          for (const value of values) {
-            const decoded = codec.decodeSuccess(value)
-            if (Exit.isFailure(decoded)) return violation(worker, codec.method, rpcCodec.detail(decoded.cause))
-            items.push(decoded.value)
-          }
-          return Effect.succeed(items)
-        }),
-        Stream.flattenIterable
-      )
+      return itemStream.make(Queue.take(queue), (values) => {
+        target.acknowledge(job)
+        return itemStream.decode(worker, codec, values)
+      })
     })
   )
 
