@@ -10,22 +10,10 @@ import * as WorkerPool from "@nerve/runtime/supervision/WorkerPool"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect } from "effect"
-import { parseArgs } from "node:util"
-import { onOneCore } from "./oneCore.ts"
+import { readOptions } from "./options.ts"
 import { EchoRpcs } from "./programs/EchoRpcs.ts"
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "15" },
-    "one-core": { type: "boolean", default: false },
-    pinned: { type: "boolean", default: false }
-  }
-})
-
-if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
-
-const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
+const { json, oneCore, rounds } = readOptions(import.meta.url, 15)
 const message = { text: "x".repeat(70) }
 const worker = () => WorkerSpec.module(new URL("./programs/echo.worker.ts", import.meta.url))
 
@@ -85,13 +73,13 @@ const bench = Effect.gen(function* () {
         const row = {
           work: `pool-c${inFlight}`,
           contender: name,
-          placement: options["one-core"] ? "one-core" : "free",
+          placement: oneCore ? "one-core" : "free",
           value: median(values.map((one) => one[of])),
           unit,
           ratio: median(values.map((one, at) => one[of] / (base[at]?.[of] ?? Number.NaN)))
         }
         console.log(
-          options.json
+          json
             ? JSON.stringify(row)
             : `${row.work.padEnd(16)} ${name.padEnd(22)} ${row.value.toFixed(1).padStart(9)} ${unit.padEnd(18)} ${row.ratio.toFixed(2).padStart(6)} x`
         )

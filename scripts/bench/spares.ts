@@ -12,24 +12,12 @@ import * as NodeSpawner from "@nerve/node/supervision/NodeSpawner"
 import * as WorkerRuntime from "@nerve/runtime/supervision/WorkerRuntime"
 import * as WorkerSpec from "@nerve/runtime/supervision/WorkerSpec"
 import { Effect, Schedule } from "effect"
-import { parseArgs } from "node:util"
 import { fork } from "./contenders/fork.ts"
-import { onOneCore } from "./oneCore.ts"
+import { readOptions } from "./options.ts"
 import { bundle, source } from "./programs/bundle.ts"
 import { EchoRpcs } from "./programs/EchoRpcs.ts"
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "15" },
-    "one-core": { type: "boolean", default: false },
-    pinned: { type: "boolean", default: false }
-  }
-})
-
-if (options["one-core"] && !options.pinned) onOneCore(import.meta.url)
-
-const rounds = Math.max(1, Number.parseInt(options.rounds, 10))
+const { json, oneCore, rounds } = readOptions(import.meta.url, 15)
 const message = { text: "x".repeat(70) }
 
 /** Milliseconds from nothing to the first answer of an empty forked script. */
@@ -106,11 +94,11 @@ const median = (values: ReadonlyArray<number>): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 const found = await Effect.runPromise(Effect.scoped(measured).pipe(Effect.provide(NodeSpawner.layer())))
-const placement = options["one-core"] ? "one-core" : "free"
+const placement = oneCore ? "one-core" : "free"
 
 const print = (work: string, contender: string, value: number, ratio: number): void =>
   console.log(
-    options.json
+    json
       ? JSON.stringify({ work, contender, placement, value, unit: "ms", ratio })
       : `${work.padEnd(16)} ${contender.padEnd(22)} ${value.toFixed(1).padStart(9)} ms  ${ratio.toFixed(2).padStart(6)} x`
   )
