@@ -168,52 +168,43 @@ describe("spares that are processes", () => {
     180_000
   )
 
+  /** A spare that is there and does not take its assignment any more; `start` starts a worker that takes it. */
+  const frozen = (start: (runtime: Runtime, spare: number) => Effect.Effect<void, unknown>) => () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const before = new Set(sparesOf(process.pid))
+        const runtime = yield* runtimeOf(() => WorkerSpec.module(module))
+        yield* untilWarm(runtime)
+        const [spare] = sparesOf(process.pid).filter((pid) => !before.has(pid))
+        if (spare === undefined) return assert.fail("no spare")
+        process.kill(spare, "SIGSTOP")
+        yield* start(runtime, spare)
+        const { crashes, incarnation, pid } = yield* runtime.info("a")
+        assert.deepStrictEqual({ crashes, incarnation }, { crashes: 0, incarnation: 1 })
+        assert.notStrictEqual(pid, spare)
+        assert.isFalse(alive(spare))
+      })
+    ).pipe(Effect.provide(NodeSpawner.layer()))
+
   onLinux(
     "one that dies when it was taken, before it has answered, is no crash of its worker: that boots as ever",
-    () =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const before = new Set(sparesOf(process.pid))
-          const runtime = yield* runtimeOf(() => WorkerSpec.module(module))
-          yield* untilWarm(runtime)
-          const [spare] = sparesOf(process.pid).filter((pid) => !before.has(pid))
-          if (spare === undefined) return assert.fail("no spare")
-          // It is there, and does not take its assignment any more.
-          process.kill(spare, "SIGSTOP")
-          const starting = yield* Effect.forkChild(runtime.start("a"))
-          yield* runtime.spares.pipe(
-            Effect.repeat({ until: (info) => info.used === 1, schedule: Schedule.spaced("1 millis") }),
-            Effect.timeout(bound)
-          )
-          process.kill(spare, "SIGKILL")
-          yield* Fiber.join(starting)
-          const { crashes, incarnation, pid } = yield* runtime.info("a")
-          assert.deepStrictEqual({ crashes, incarnation }, { crashes: 0, incarnation: 1 })
-          assert.notStrictEqual(pid, spare)
-          assert.isFalse(alive(spare))
-        })
-      ).pipe(Effect.provide(NodeSpawner.layer())),
+    frozen((runtime, spare) =>
+      Effect.gen(function* () {
+        const starting = yield* Effect.forkChild(runtime.start("a"))
+        yield* runtime.spares.pipe(
+          Effect.repeat({ until: (info) => info.used === 1, schedule: Schedule.spaced("1 millis") }),
+          Effect.timeout(bound)
+        )
+        process.kill(spare, "SIGKILL")
+        yield* Fiber.join(starting)
+      })
+    ),
     180_000
   )
 
   onLinux(
     "one that does not answer when it was taken is killed, and its worker boots as ever",
-    () =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const before = new Set(sparesOf(process.pid))
-          const runtime = yield* runtimeOf(() => WorkerSpec.module(module))
-          yield* untilWarm(runtime)
-          const [spare] = sparesOf(process.pid).filter((pid) => !before.has(pid))
-          if (spare === undefined) return assert.fail("no spare")
-          process.kill(spare, "SIGSTOP")
-          yield* runtime.start("a")
-          const { crashes, incarnation, pid } = yield* runtime.info("a")
-          assert.deepStrictEqual({ crashes, incarnation }, { crashes: 0, incarnation: 1 })
-          assert.notStrictEqual(pid, spare)
-          assert.isFalse(alive(spare))
-        })
-      ).pipe(Effect.provide(NodeSpawner.layer())),
+    frozen((runtime) => runtime.start("a")),
     180_000
   )
 
