@@ -1,12 +1,12 @@
 /**
- * The warden: a tiny process that outlives the daemon by a moment. The daemon tells it which process
- * groups live; when the daemon dies, however it dies, the warden's standard input ends and it kills
+ * The wardens: tiny processes that outlive the daemon by a moment. The daemon tells them which process
+ * groups live; when the daemon dies, however it dies, a warden's standard input ends and it kills
  * them all (L6). That reaches workers that cannot notice by themselves: stuck in a loop, stopped.
  *
  * There are two of them, each with a successor. A daemon that dies in the moment after one was killed, before it could
  * start the successor, has the other.
  *
- * On Linux it also kills every process that carries this daemon's marker in its environment, so
+ * On Linux a warden also kills every process that carries this daemon's marker in its environment, so
  * children in sessions of their own go as well. It is a POSIX shell script: 1.7 MB, no Node.
  */
 import { format } from "@nerve/core/domain/WorkerExit"
@@ -44,7 +44,7 @@ for again in 1 2 3 4 5 6 7 8 9 10; do
 done
 `
 
-/** Told who lives, the warden itself among them. */
+/** Told who lives, the wardens themselves among them. */
 export interface Roll {
   readonly add: (pid: number) => void
   readonly remove: (pid: number) => void
