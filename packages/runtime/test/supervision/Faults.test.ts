@@ -249,6 +249,31 @@ describe("streams and calls in flight", () => {
     )
   )
 
+  it.effect("a chunk without items is taken, acknowledged, and gives none", () =>
+    setup({ program: () => Effect.never, stop: StopPolicy.kill }, ({ children, runtime }) =>
+      Effect.gen(function* () {
+        const a = yield* runtime.client("a")
+        const arrays: Array<ReadonlyArray<number>> = []
+        const reading = yield* inBackground(
+          Stream.runForEachArray(a.Count({ to: 1 }), (items) => Effect.sync(() => arrays.push(items)))
+        )
+        yield* settle
+        const { channel } = children.living("a")
+        channel.sendUnsafe({ t: "ready", v: 1, info: null })
+        yield* settle
+        // More of them than the window has, so that those that were taken must have left it.
+        for (let i = 0; i < 200; i++) {
+          channel.sendUnsafe({ t: "chunk", id: 1, values: i % 100 === 99 ? [i] : [] })
+          yield* settle
+        }
+        channel.sendUnsafe({ t: "done", id: 1, value: null })
+        assert.deepStrictEqual(yield* Fiber.join(reading), Exit.void)
+        // Stream's own operators count on arrays that are not empty.
+        assert.deepStrictEqual(arrays, [[99], [199]])
+      })
+    )
+  )
+
   it.effect("a worker that sends more of a stream than its window fails that stream", () =>
     setup({ program: () => Effect.never, stop: StopPolicy.kill }, ({ children, runtime }) =>
       Effect.gen(function* () {
